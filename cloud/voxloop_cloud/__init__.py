@@ -1,0 +1,1 @@
+"""The server: turns segments into text with onnxruntime, and measures every stage."""

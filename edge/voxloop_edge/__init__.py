@@ -1,0 +1,1 @@
+"""The device: finds speech, sets its level, and sends only the speech."""

@@ -1,0 +1,88 @@
+"""Reads a program's settings from defaults, a TOML file, the environment and flags, the later ones winning."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from voxloop_proto.errors import ConfigError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def read_settings(
+    model: type[Settings],
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    prefix: str = "VOXLOOP_",
+) -> Settings:
+    """One program's settings.
+
+    file: TOML; environment: VOXLOOP_VAD__AGGRESSIVENESS=3 sets vad.aggressiveness (two underscores go one level
+    down); flags: dotted names, None meaning "not given".
+
+    Raises ConfigError that names the dotted field, the value found and what is allowed.
+    """
+    values: dict[str, Any] = _read_toml(file) if file else {}
+    for name, text in (environment or {}).items():
+        if name.startswith(prefix) and name.removeprefix(prefix).split("__")[0].lower() in model.model_fields:
+            _put(values, name.removeprefix(prefix).lower().split("__"), text)
+    for name, value in (flags or {}).items():
+        if value is not None:
+            _put(values, name.split("."), value)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_explain(model, error)) from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no settings file {file}; give an existing TOML file or leave --config out") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+
+
+def _put(values: dict[str, Any], path: list[str], value: object) -> None:
+    for part in path[:-1]:
+        values = values.setdefault(part, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"setting {'.'.join(path)}: {part} is a value, not a group of settings")
+    values[path[-1]] = value
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    lines = []
+    for found in error.errors():
+        path = [str(part) for part in found["loc"]]
+        name = ".".join(path)
+        if found["type"] == "extra_forbidden":
+            allowed = ", ".join(sorted(_fields_at(model, path[:-1])))
+            lines.append(f"unknown setting {name} = {found['input']!r}; allowed here: {allowed}")
+        else:
+            lines.append(f"setting {name} = {found['input']!r}: {found['msg']}{_description(model, path)}")
+    return "\n".join(lines)
+
+
+def _fields_at(model: type[BaseModel], path: list[str]) -> set[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return set()
+        model = field.annotation
+    return set(model.model_fields)
+
+
+def _description(model: type[BaseModel], path: list[str]) -> str:
+    for part in path[:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return ""
+        model = field.annotation
+    field = model.model_fields.get(path[-1])
+    return f" ({field.description})" if field and field.description else ""
