@@ -94,7 +94,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def voxloop(
-    version: Annotated[  # noqa: ARG001 (the callback does the work)
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:

@@ -52,12 +52,14 @@ class SegmentStarted:
     start_sample: the segment's first sample, pre-roll included.
     pre_roll_samples: samples before the first voiced frame.
     raw_level_dbfs: level as recorded over the pre-roll; the background's level.
+    gain_db: gain that the normalizer applies at the first sample (0 before the normalizer).
     """
 
     segment_id: int
     start_sample: int
     pre_roll_samples: int
     raw_level_dbfs: float
+    gain_db: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
