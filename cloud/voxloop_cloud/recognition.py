@@ -1,0 +1,137 @@
+"""The recognition of one segment: sound in, windows out, log-probabilities in, text out.
+
+The one code path: a live stream and a file on disk are both a start, the steps, and one finish.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from voxloop_cloud.decoder import CtcDecoder, Decoded, DecodedWord, Hypothesis, LogProbs
+from voxloop_cloud.features import Features, FeatureStream
+from voxloop_cloud.recognizer import Recognizer, State
+from voxloop_proto.audio import Pcm, samples_to_ms
+from voxloop_proto.telemetry import StageTiming
+
+
+class SegmentRecognition:
+    """One segment's features, windows and decoder. It asks for windows to be recognised; who does it, and when, is not
+    its business: `next_window`, then `take` of what the recognizer made of it and of `state`, until there is none.
+
+    A window is given out as soon as all its frames are there, so the latency is its length and 17.5 ms. At the end the
+    segment is padded with digital silence until each frame whose centre lies in its sound has been among the first
+    shift_frames of a window (ChunkConfig.steps_for). What the model hears in the padding counts: it may still be
+    writing what it heard at the end.
+    """
+
+    def __init__(self, recognizer: Recognizer, clock: Callable[[], float] = time.perf_counter) -> None:
+        """clock: seconds, for the stages' times only."""
+        config = recognizer.bundle.config
+        self._features_config = config.features
+        self._chunk = config.chunk
+        self._features = FeatureStream(config.features)
+        self._decoder = CtcDecoder(recognizer.bundle.tokens, recognizer.bundle.blank_id, config.frame_ms)
+        self._state = recognizer.start()
+        self._window: Features | None = None
+        self._steps = 0
+        self._last_step: int | None = None
+        self._clock = clock
+        self._features_s = self._decoder_s = 0.0
+        self._recognizer_ms = self._waited_ms = 0.0
+
+    @property
+    def state(self) -> State:
+        """The state that the next window is to be recognised with."""
+        return self._state
+
+    @property
+    def samples(self) -> int:
+        """Samples pushed so far."""
+        return self._features.samples
+
+    @property
+    def recognized_samples(self) -> int:
+        """Samples from the start that the hypothesis covers."""
+        return min(self.samples, self._steps * self._chunk.shift_frames * self._features_config.shift_samples)
+
+    def push(self, pcm: Pcm) -> None:
+        """Takes sound, (N,) float32 in [-1, 1], N of any size."""
+        start_s = self._clock()
+        self._features.push(pcm)
+        self._features_s += self._clock() - start_s
+
+    def finish(self) -> None:
+        """The segment ends here; what is left of it comes as windows, too."""
+        start_s = self._clock()
+        self._last_step = self._chunk.steps_for(self._features_config.frames_in(self.samples))
+        self._features.finish(self._chunk.frames_for(self._last_step))
+        self._features_s += self._clock() - start_s
+
+    def next_window(self) -> Features | None:
+        """What to recognise next, (window_frames, mel_bins) float32: the same until `take`. None if more sound is
+        needed, or, after `finish`, if all is done."""
+        if self._window is None and self._is_ready():
+            start_s = self._clock()
+            first_frame = self._steps * self._chunk.shift_frames
+            self._features.drop_before(first_frame)
+            self._window = self._features.window(first_frame, self._chunk.window_frames)
+            self._features_s += self._clock() - start_s
+        return self._window
+
+    def take(self, log_probs: LogProbs, state: State, *, busy_ms: float = 0.0, waited_ms: float = 0.0) -> None:
+        """What the recognizer made of the window: log-probabilities (T', V), the next state, and what it took."""
+        assert self._window is not None, "take without a window"
+        start_s = self._clock()
+        self._decoder.push(log_probs)
+        self._decoder_s += self._clock() - start_s
+        self._recognizer_ms += busy_ms
+        self._waited_ms += waited_ms
+        self._state = state
+        self._window = None
+        self._steps += 1
+
+    @property
+    def finished(self) -> bool:
+        """True once `finish` was called and every window of the segment was taken."""
+        return self._last_step is not None and self._steps >= self._last_step
+
+    def hypothesis(self) -> Hypothesis:
+        """The text so far."""
+        return self._decoder.hypothesis()
+
+    def result(self) -> Decoded:
+        """The text, with no word reaching past the segment's end."""
+        start_s = self._clock()
+        decoded = self._decoder.result()
+        end_ms = samples_to_ms(self.samples)
+        decoded = replace(decoded, words=tuple(_cut_off(word, end_ms) for word in decoded.words))
+        self._decoder_s += self._clock() - start_s
+        return decoded
+
+    def timings(self) -> tuple[StageTiming, ...]:
+        """What this segment took so far."""
+        return (
+            StageTiming("features", self._features_s * 1000),
+            StageTiming("recognizer", self._recognizer_ms, self._waited_ms),
+            StageTiming("decoder", self._decoder_s * 1000),
+        )
+
+    def _is_ready(self) -> bool:
+        if self._last_step is not None:
+            return self._steps < self._last_step
+        return self._features.frames_ready >= self._chunk.frames_for(self._steps + 1)
+
+
+def transcribe(recognizer: Recognizer, pcm: Pcm) -> Decoded:
+    """The text of a whole segment, (N,) float32 in [-1, 1]; equal to what a stream of it gives."""
+    segment = SegmentRecognition(recognizer)
+    segment.push(pcm)
+    segment.finish()
+    while (window := segment.next_window()) is not None:
+        log_probs, (state,) = recognizer.step([segment.state], window[None])
+        segment.take(log_probs[0], state)
+    return segment.result()
+
+
+def _cut_off(word: DecodedWord, end_ms: float) -> DecodedWord:
+    return replace(word, start_ms=min(word.start_ms, end_ms), end_ms=min(word.end_ms, end_ms))
