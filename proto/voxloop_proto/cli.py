@@ -108,3 +108,7 @@ def voxloop(
 def main() -> None:
     """Runs the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

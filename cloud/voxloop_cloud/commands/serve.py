@@ -1,0 +1,73 @@
+"""`voxloop serve`: runs the recognition server."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+from voxloop_proto.config import read_settings
+
+from voxloop_cloud.server import ServerConfig, open_server
+
+
+def serve(
+    bundle: Annotated[
+        str | None, typer.Option(help="bundle to serve: a folder, or a name from 'voxloop models list'", metavar="DIR")
+    ] = None,
+    listen: Annotated[str | None, typer.Option(help="address, host:port (default 127.0.0.1:50051)")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="allow plaintext on an address that other machines can reach")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+    until_stdin_closes: Annotated[bool, typer.Option(hidden=True, help="stop when standard input ends")] = False,
+) -> None:
+    """Run the recognition server.
+
+    Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms.
+    """
+    _log_to_stderr(log_level)
+    flags = {"engine.bundle": bundle, "listen": listen, "insecure": insecure}
+    settings = read_settings(ServerConfig, config, os.environ, flags)
+    asyncio.run(_serve(settings, until_stdin_closes))
+
+
+async def _serve(settings: ServerConfig, until_stdin_closes: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
+    if until_stdin_closes:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_stdin, loop, stop)
+    async with open_server(settings) as address:
+        typer.echo(f"voxloop serve: listening on {address}")
+        sys.stdout.flush()
+        await stop.wait()
+        typer.echo("voxloop serve: stopping; open sessions finish first", err=True)
+
+
+def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+def _log_to_stderr(level: str) -> None:
+    numbers = logging.getLevelNamesMapping()
+    if level.upper() not in numbers:
+        raise typer.BadParameter(f"{level!r}; allowed are debug, info, warning, error", param_hint="--log-level")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numbers[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,98 @@
+"""One bundle ready to recognise, and one segment on its way through it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+from voxloop_proto.audio import Pcm
+from voxloop_proto.telemetry import StageTiming
+from voxloop_proto.v1 import voxloop_pb2 as pb
+
+from voxloop_cloud.batcher import Batcher
+from voxloop_cloud.bundle import Bundle, find_bundle, load_bundle
+from voxloop_cloud.decoder import Decoded, Hypothesis
+from voxloop_cloud.recognition import SegmentRecognition
+from voxloop_cloud.recognizer import Recognizer
+
+
+class EngineConfig(BaseModel):
+    """What is served, and how windows of many streams become batches."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bundle: str | None = Field(None, description="folder of a bundle, or its name in the store; none: the default one")
+    max_batch: int = Field(8, ge=1, le=256, description="most windows recognised at once")
+    max_wait_ms: float = Field(5.0, ge=0, le=1_000, description="longest wait for others to join a batch, in ms")
+    queue_limit: int = Field(256, ge=1, description="most windows waiting; beyond it segments fail as overloaded")
+    threads: int = Field(1, ge=1, le=256, description="batches recognised at the same time, one core each")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A bundle, its recognizer, and the batcher through which all streams share it."""
+
+    bundle: Bundle
+    recognizer: Recognizer
+    batcher: Batcher
+
+    def start_segment(self) -> "SegmentWork":
+        """A new segment, at the recognizer's start state."""
+        return SegmentWork(self)
+
+    def info(self) -> pb.BundleInfo:
+        """The bundle as the contract describes it."""
+        config = self.bundle.config
+        return pb.BundleInfo(
+            name=config.name,
+            version=config.version,
+            language=config.language,
+            look_ahead_ms=round(config.chunk.look_ahead_ms),
+            padding=pb.PaddingSettings(before_ms=config.padding.before_ms, after_ms=config.padding.after_ms),
+            normalization=pb.NormalizationSettings(enabled=True, target_dbfs=config.normalization.target_dbfs),
+        )
+
+
+@asynccontextmanager
+async def open_engine(config: EngineConfig) -> AsyncIterator[Engine]:
+    """An engine, until the block is left.
+
+    Raises ConfigError if there is no such bundle, ContractError if it is wrong.
+    """
+    bundle = load_bundle(find_bundle(config.bundle))
+    recognizer = Recognizer(bundle)
+    batcher = Batcher(recognizer, config.max_batch, config.max_wait_ms, config.queue_limit, config.threads)
+    async with batcher:
+        yield Engine(bundle, recognizer, batcher)
+
+
+class SegmentWork:
+    """One segment: takes sound as it comes, keeps the recognizer fed, and gives text."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._batcher = engine.batcher
+        self._recognition = SegmentRecognition(engine.recognizer)
+
+    async def push(self, pcm: Pcm) -> Hypothesis:
+        """Takes sound; returns the text so far once all that is ready has been recognised.
+
+        Raises OverloadError when too many windows wait, ModelError when the recognizer fails.
+        """
+        self._recognition.push(pcm)
+        await self._advance()
+        return self._recognition.hypothesis()
+
+    async def finish(self) -> Decoded:
+        """Ends the segment; returns its text. Raises as `push` does."""
+        self._recognition.finish()
+        await self._advance()
+        return self._recognition.result()
+
+    def timings(self) -> tuple[StageTiming, ...]:
+        """Time of each stage on this segment, in the order in which sound passes them."""
+        return self._recognition.timings()
+
+    async def _advance(self) -> None:
+        while (window := self._recognition.next_window()) is not None:
+            step = await self._batcher.step(self._recognition.state, window)
+            self._recognition.take(step.log_probs, step.state, busy_ms=step.busy_ms, waited_ms=step.waited_ms)

@@ -1,0 +1,53 @@
+"""Takes one segment's messages, checks that nothing is missing or too much, and gives out its sound."""
+
+from collections.abc import Callable
+
+from voxloop_proto.audio import Pcm, from_pcm16, ms_to_samples
+from voxloop_proto.contract import MAX_PAYLOAD_BYTES, OPUS_PACKET_SAMPLES
+from voxloop_proto.errors import ContractError
+from voxloop_proto.opus import OpusDecoder
+from voxloop_proto.v1 import voxloop_pb2 as pb
+
+from voxloop_cloud.limits import Limits
+
+
+def _decode_pcm16(payload: bytes) -> Pcm:
+    if len(payload) % 2:
+        raise ContractError(f"PCM16 payload of {len(payload)} bytes; it must be even, two bytes a sample")
+    return from_pcm16(payload)
+
+
+class SegmentIntake:
+    """One segment on its way in."""
+
+    def __init__(self, start: pb.SegmentStart, audio_format: pb.AudioFormat, limits: Limits) -> None:
+        self.start = start
+        self.received_samples = 0
+        self._opus = audio_format.codec == pb.CODEC_OPUS
+        self._decode: Callable[[bytes], Pcm] = OpusDecoder().decode if self._opus else _decode_pcm16
+        self._next_sequence = 0
+        self._max_samples = ms_to_samples(limits.max_segment_ms)
+
+    def take(self, audio: pb.Audio) -> Pcm:
+        """The sound of one Audio message. Raises ContractError when it is out of order, too large or garbage."""
+        if audio.segment_id != self.start.segment_id:
+            raise ContractError(f"audio of segment {audio.segment_id} within segment {self.start.segment_id}")
+        if audio.sequence != self._next_sequence:
+            raise ContractError(f"audio number {audio.sequence}; the next one is {self._next_sequence}")
+        if len(audio.payload) > MAX_PAYLOAD_BYTES:
+            raise ContractError(f"payload of {len(audio.payload)} bytes; allowed are {MAX_PAYLOAD_BYTES}")
+        self._next_sequence += 1
+        pcm = self._decode(audio.payload)
+        self.received_samples += pcm.size
+        if self.received_samples > self._max_samples + OPUS_PACKET_SAMPLES * 2:
+            raise ContractError(f"segment longer than {self._max_samples} samples; end it and start the next one")
+        return pcm
+
+    def check_end(self, end: pb.SegmentEnd) -> None:
+        """Raises ContractError unless all that the device sent has come."""
+        if end.segment_id != self.start.segment_id:
+            raise ContractError(f"end of segment {end.segment_id} within segment {self.start.segment_id}")
+        surplus = self.received_samples - end.sent_samples
+        allowed = 2 * OPUS_PACKET_SAMPLES if self._opus else 0  # Opus fills its last packet up
+        if not 0 <= surplus <= allowed:
+            raise ContractError(f"{self.received_samples} samples arrived of {end.sent_samples} sent")

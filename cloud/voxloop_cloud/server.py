@@ -1,0 +1,199 @@
+"""The gRPC server: a thin shell around sessions."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from pydantic import BaseModel, ConfigDict, Field
+from voxloop_proto import __version__
+from voxloop_proto.audio import samples_to_ms
+from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
+from voxloop_proto.errors import ConfigError, ModelError, OverloadError, VoxloopError, row_of
+from voxloop_proto.process import resident_bytes
+from voxloop_proto.v1 import voxloop_pb2 as pb
+from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
+
+from voxloop_cloud.engine import Engine, EngineConfig, open_engine
+from voxloop_cloud.limits import Limits
+from voxloop_cloud.results import ResultStore
+from voxloop_cloud.session import Session
+
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "unix")
+_SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name
+_log = structlog.get_logger("voxloop.server")
+
+
+class ServerConfig(BaseModel):
+    """The server's settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    listen: str = Field("127.0.0.1:50051", description="address to listen on, host:port; port 0 takes a free one")
+    insecure: bool = Field(False, description="allow plaintext on an address that other machines can reach")
+    max_sessions: int = Field(1_000, ge=1, description="open sessions in all; beyond it new ones are refused")
+    drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
+    limits: Limits = Field(default_factory=Limits)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+
+
+class SpeechServicer(pb_grpc.SpeechServiceServicer):
+    """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED until there is a store behind them."""
+
+    def __init__(self, engine: Engine, config: ServerConfig) -> None:
+        self._engine = engine
+        self._config = config
+        self._store = ResultStore()
+        self._open_sessions: Counter[str] = Counter()
+
+    async def Recognize(  # noqa: N802 (the name is the contract's)
+        self,
+        request_iterator: AsyncIterator[pb.RecognizeRequest],
+        context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
+    ) -> AsyncIterator[pb.RecognizeResponse]:
+        """One session, from Hello to the end of the stream."""
+        session = Session(self._engine, self._store, self._config.limits)
+        device_id = ""
+        try:
+            async for request in request_iterator:
+                if request.HasField("hello") and not device_id:
+                    device_id = self._admit(request.hello.device_id)
+                async for response in session.answer(request):
+                    yield response
+        except VoxloopError as error:
+            await _abort(context, error, session)
+        except Exception:  # noqa: BLE001 (the session's boundary)
+            _log.exception("session.crashed", session=session.hello.session_id)
+            await _abort(context, ModelError("the server failed at this session; see its log"), session)
+        finally:
+            self._leave(device_id)
+            _log.info(
+                "session.closed",
+                session=session.hello.session_id,
+                device=device_id,
+                segments=session.segments,
+                received_ms=round(samples_to_ms(session.received_samples)),
+            )
+
+    async def Feedback(  # noqa: N802 (the name is the contract's)
+        self,
+        request: pb.FeedbackRequest,  # noqa: ARG002
+        context: "grpc.aio.ServicerContext[pb.FeedbackRequest, pb.FeedbackResponse]",
+    ) -> pb.FeedbackResponse:
+        """Not there yet: nothing is stored that feedback could be filed with."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback")
+
+    async def Erase(  # noqa: N802 (the name is the contract's)
+        self,
+        request: pb.EraseRequest,  # noqa: ARG002
+        context: "grpc.aio.ServicerContext[pb.EraseRequest, pb.EraseResponse]",
+    ) -> pb.EraseResponse:
+        """Not there yet: nothing is stored that could be erased."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so there is none to erase")
+
+    async def GetServerInfo(  # noqa: N802 (the name is the contract's)
+        self,
+        request: pb.GetServerInfoRequest,  # noqa: ARG002 (the signature is the contract's)
+        context: "grpc.aio.ServicerContext[pb.GetServerInfoRequest, pb.GetServerInfoResponse]",  # noqa: ARG002
+    ) -> pb.GetServerInfoResponse:
+        """What this server is and serves."""
+        return pb.GetServerInfoResponse(
+            server_version=__version__,
+            schema_version=SCHEMA_VERSION,
+            bundles=[self._engine.info()],
+            limits=self._config.limits.to_wire(),
+            open_sessions=self._open_sessions.total(),
+            cpu_s=time.process_time(),
+            resident_bytes=resident_bytes(),
+        )
+
+    def _admit(self, device_id: str) -> str:
+        """Counts a session in. Raises OverloadError when there are too many of one device or in all."""
+        most = self._config.limits.max_sessions_per_device
+        if self._open_sessions[device_id] >= most:
+            raise OverloadError(f"device {device_id!r} has {most} open sessions, the most allowed; close one first")
+        if self._open_sessions.total() >= self._config.max_sessions:
+            raise OverloadError(f"{self._config.max_sessions} sessions are open, the most here", retry_after_ms=1_000)
+        self._open_sessions[device_id] += 1
+        return device_id
+
+    def _leave(self, device_id: str) -> None:
+        if device_id:
+            self._open_sessions[device_id] -= 1
+            self._open_sessions += Counter()  # drops those at zero
+
+
+async def _abort(
+    context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
+    error: VoxloopError,
+    session: Session,
+) -> None:
+    _log.warning("session.refused", session=session.hello.session_id, error=error.message)
+    metadata = ((RETRY_AFTER_METADATA_KEY, str(error.retry_after_ms)),) if error.retry_after_ms else ()
+    await context.abort(row_of(error).status, error.message, metadata)
+
+
+@asynccontextmanager
+async def open_server(config: ServerConfig) -> AsyncIterator[str]:
+    """A running server; gives the address that it listens on. Leaving the block drains it.
+
+    Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
+    """
+    _check_plaintext(config)
+    async with open_engine(config.engine) as engine:
+        server = grpc.aio.server(options=_options(config))
+        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config), server)
+        health_servicer = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+        reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        address = _bind(server, config.listen)
+        await server.start()
+        for service in ("", _SERVICE_NAME):
+            await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+        try:
+            yield address
+        finally:
+            await asyncio.shield(_drain(server, health_servicer, config))
+
+
+async def _drain(server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, config: ServerConfig) -> None:
+    await health_servicer.enter_graceful_shutdown()
+    await server.stop(config.drain_ms / 1000.0)
+
+
+def _check_plaintext(config: ServerConfig) -> None:
+    host = config.listen.rpartition(":")[0]
+    if host.split(":")[0] not in _LOOPBACK_HOSTS and host not in _LOOPBACK_HOSTS and not config.insecure:
+        raise ConfigError(
+            f"listening on {config.listen} would carry speech in plaintext over the network; "
+            "listen on 127.0.0.1, or allow it with --insecure where the network itself is private"
+        )
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"cannot listen on {listen}: the port is taken or the address is not this machine's; "
+            "name another with --listen HOST:PORT (port 0 takes a free one)"
+        ) from error
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _options(config: ServerConfig) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", config.limits.max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.so_reuseport", 0),
+    ]

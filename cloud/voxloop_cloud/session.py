@@ -1,0 +1,160 @@
+"""One device's stream on the server: what may come when, and what is answered."""
+
+import time
+from collections.abc import AsyncIterator
+from enum import Enum, auto
+
+from voxloop_proto.contract import SCHEMA_VERSION
+from voxloop_proto.errors import ContractError, VoxloopError, to_failure
+from voxloop_proto.v1 import voxloop_pb2 as pb
+
+from voxloop_cloud.engine import Engine, SegmentWork
+from voxloop_cloud.intake import SegmentIntake
+from voxloop_cloud.limits import Limits, check_hello
+from voxloop_cloud.results import ResultStore, SessionResults
+from voxloop_cloud.transcript import to_transcript
+
+
+class Phase(Enum):
+    """Where a session is. NEW -> BETWEEN -> IN_SEGMENT -> BETWEEN ...; a segment may be SKIPPED to its end."""
+
+    NEW = auto()
+    BETWEEN = auto()
+    IN_SEGMENT = auto()
+    SKIPPING = auto()
+
+
+class Session:
+    """Answers the messages of one stream, one after the other.
+
+    A segment that breaks the contract or fails in the model is answered by a Failure, and the session goes on; an
+    error that concerns the whole session is raised, and ends the stream.
+    """
+
+    def __init__(self, engine: Engine, store: ResultStore, limits: Limits) -> None:
+        self.hello = pb.Hello()
+        self.segments = 0
+        self.received_samples = 0
+        self._engine = engine
+        self._store = store
+        self._limits = limits
+        self._phase = Phase.NEW
+        self._results: SessionResults
+        self._last_segment_id = 0
+        self._intake: SegmentIntake
+        self._work: SegmentWork
+        self._last_text = ""
+
+    async def answer(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
+        """The responses to one message, as they become known.
+
+        Raises ContractError for a message out of place, and what `check_hello` raises.
+        """
+        match request.WhichOneof("payload"):
+            case "hello":
+                for response in self._open(request.hello):
+                    yield response
+            case "segment_start":
+                self._start(request.segment_start)
+            case "audio" | "segment_end":
+                async for response in self._go_on(request):
+                    yield response
+            case "heartbeat":
+                self._require(Phase.BETWEEN, Phase.IN_SEGMENT, Phase.SKIPPING, what="Heartbeat")
+            case _:
+                raise ContractError("an empty request, or a kind that this server does not know; update the server")
+
+    def _open(self, hello: pb.Hello) -> list[pb.RecognizeResponse]:
+        self._require(Phase.NEW, what="Hello")
+        check_hello(hello, self._limits)
+        self._results = self._store.open(hello)
+        self.hello = hello
+        self._phase = Phase.BETWEEN
+        welcome = pb.Welcome(
+            schema_version=SCHEMA_VERSION,
+            resume_token=self._results.resume_token,
+            transcribed_segments=list(self._results.transcripts),
+            limits=self._limits.to_wire(),
+        )
+        return [pb.RecognizeResponse(welcome=welcome)]
+
+    def _start(self, start: pb.SegmentStart) -> None:
+        self._require(Phase.BETWEEN, what="SegmentStart")
+        if start.segment_id <= self._last_segment_id:
+            raise ContractError(f"segment {start.segment_id} after segment {self._last_segment_id}; ids count upwards")
+        self._last_segment_id = start.segment_id
+        if start.segment_id in self._results.transcripts:
+            self._phase = Phase.SKIPPING
+            return
+        self._intake = SegmentIntake(start, self.hello.audio_format, self._limits)
+        self._work = self._engine.start_segment()
+        self._last_text = ""
+        self._phase = Phase.IN_SEGMENT
+
+    def _go_on(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
+        if self._phase is Phase.SKIPPING:
+            return self._skip(request)
+        if request.HasField("audio"):
+            return self._guarded(self._take(request.audio), Phase.SKIPPING)
+        return self._guarded(self._end(request.segment_end), Phase.BETWEEN)
+
+    async def _skip(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
+        """The rest of a segment that is answered already: a failed one, or a known one, whose transcript comes again."""
+        if not request.HasField("segment_end"):
+            return
+        self._phase = Phase.BETWEEN
+        known = self._results.transcripts.get(request.segment_end.segment_id)
+        if known:
+            yield pb.RecognizeResponse(transcript=known)
+
+    async def _take(self, audio: pb.Audio) -> AsyncIterator[pb.RecognizeResponse]:
+        self._require(Phase.IN_SEGMENT, what="Audio")
+        pcm = self._intake.take(audio)
+        self.received_samples += pcm.size
+        hypothesis = await self._work.push(pcm)
+        if self.hello.interim_results and hypothesis.text != self._last_text:
+            self._last_text = hypothesis.text
+            yield pb.RecognizeResponse(
+                hypothesis=pb.Hypothesis(
+                    segment_id=audio.segment_id,
+                    text=hypothesis.text,
+                    stable_characters=hypothesis.stable_characters,
+                    up_to_sample=self._intake.start.start_sample + self._intake.received_samples,
+                )
+            )
+
+    async def _end(self, end: pb.SegmentEnd) -> AsyncIterator[pb.RecognizeResponse]:
+        self._require(Phase.IN_SEGMENT, what="SegmentEnd")
+        arrived_s = time.perf_counter()
+        self._intake.check_end(end)
+        yield pb.RecognizeResponse(
+            ack=pb.Ack(segment_id=end.segment_id, received_samples=self._intake.received_samples)
+        )
+        decoded = await self._work.finish()
+        transcript = to_transcript(self._intake.start, decoded, self._engine.bundle, self._work.timings())
+        transcript.provenance.server_latency_ms = (time.perf_counter() - arrived_s) * 1000.0
+        self._results.keep(transcript)
+        self.segments += 1
+        self._phase = Phase.BETWEEN
+        yield pb.RecognizeResponse(transcript=transcript)
+
+    async def _guarded(
+        self, responses: AsyncIterator[pb.RecognizeResponse], after_failure: Phase
+    ) -> AsyncIterator[pb.RecognizeResponse]:
+        """The responses; an error within a segment becomes its Failure, and the session goes on."""
+        in_segment = self._phase is Phase.IN_SEGMENT
+        try:
+            async for response in responses:
+                yield response
+        except VoxloopError as error:
+            if not in_segment:
+                raise
+            self._phase = after_failure
+            yield pb.RecognizeResponse(failure=to_failure(error, self._last_segment_id))
+
+    def _require(self, *phases: Phase, what: str) -> None:
+        if self._phase not in phases:
+            raise ContractError(
+                f"{what} came while the session was {self._phase.name}; "
+                "the order is Hello, then SegmentStart, Audio, SegmentEnd for each segment"
+            )

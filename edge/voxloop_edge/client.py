@@ -1,0 +1,330 @@
+"""The device's end of a session: sends segments, takes answers, and comes back after a break."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import grpc
+import grpc.aio
+from pydantic import BaseModel, ConfigDict, Field
+from voxloop_proto.audio import samples_to_ms
+from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY
+from voxloop_proto.errors import UnavailableError, VoxloopError, from_failure, from_status, row_of
+from voxloop_proto.events import EncodedEvent, SegmentEnded, SegmentStarted
+from voxloop_proto.telemetry import StageClock
+from voxloop_proto.v1 import voxloop_pb2 as pb
+from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
+
+from voxloop_edge.outbox import Outbox
+from voxloop_edge.wire import WireWriter
+
+
+class ClientConfig(BaseModel):
+    """How the device speaks to the cloud."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: str = Field("127.0.0.1:50051", description="address of the server, host:port")
+    connect_timeout_ms: int = Field(10_000, ge=100, description="longest wait for the first answer of a server")
+    outage_timeout_ms: int = Field(300_000, ge=100, description="longest outage in mid-session before giving up")
+    transcript_timeout_ms: int = Field(10_000, ge=100, description="longest wait for a transcript before reconnecting")
+    keepalive_ms: int = Field(20_000, ge=1_000, description="time between pings on a quiet connection")
+    first_backoff_ms: int = Field(200, ge=1, description="wait before the first reconnection; doubles each time")
+    longest_backoff_ms: int = Field(5_000, ge=1, description="longest wait before a reconnection")
+    max_unanswered_bytes: int = Field(
+        4 << 20, ge=1 << 16, description="unanswered audio kept in memory (4 MiB is two minutes of PCM16 speech)"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HypothesisArrived:
+    """Text of a segment that is still being spoken."""
+
+    segment_id: int
+    text: str
+    stable_characters: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TranscriptArrived:
+    """Final text of a segment.
+
+    latency_ms: from the sending of the segment's end to the arrival of this transcript.
+    user_latency_ms: the same from the last voiced sample, so with the silence that the device waited for.
+    """
+
+    transcript: pb.Transcript
+    start_sample: int
+    end: pb.SegmentEnd
+    latency_ms: float
+    user_latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFailed:
+    """A segment that the cloud could not transcribe, and will not if asked again."""
+
+    segment_id: int
+    error: VoxloopError
+
+
+Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed
+
+
+@dataclass(slots=True)
+class UplinkCount:
+    """What went over the wire, resent messages included."""
+
+    sent_bytes: int = 0
+    audio_bytes: int = 0
+    connections: int = 0
+
+
+def open_channel(config: ClientConfig) -> grpc.aio.Channel:
+    """A channel to the server; many sessions may share it."""
+    options = [
+        ("grpc.keepalive_time_ms", config.keepalive_ms),
+        ("grpc.keepalive_timeout_ms", config.transcript_timeout_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.initial_reconnect_backoff_ms", config.first_backoff_ms),
+        ("grpc.min_reconnect_backoff_ms", config.first_backoff_ms),
+        ("grpc.max_reconnect_backoff_ms", config.longest_backoff_ms),
+    ]
+    return grpc.aio.insecure_channel(config.server, options=options)
+
+
+def backoff_ms(attempt: int, config: ClientConfig, chance: float) -> float:
+    """Wait before reconnection number `attempt` (from 0): doubled each time, spread by chance (0 to 1) over half."""
+    longest = min(config.longest_backoff_ms, config.first_backoff_ms * 2.0**attempt)
+    return longest * (0.5 + 0.5 * chance)
+
+
+@asynccontextmanager
+async def open_client(
+    channel: grpc.aio.Channel,
+    hello: pb.Hello,
+    config: ClientConfig,
+    on_reply: Callable[[Reply], None],
+    stage_clock: StageClock | None = None,
+) -> AsyncIterator["Client"]:
+    """A session, open until the block is left; leaving it without `finish` abandons what is unanswered."""
+    client = Client(channel, hello, config, on_reply, stage_clock)
+    link = asyncio.create_task(client.keep_linked(), name=f"session {hello.session_id}")
+    try:
+        yield client
+    finally:
+        link.cancel()
+        await asyncio.gather(link, return_exceptions=True)
+
+
+class Client:
+    """One session over as many connections as it takes.
+
+    Every segment is kept until its transcript has come; after a break the session resumes and what is unanswered is
+    sent again. The server knows (session, segment), so no transcript is given twice; a second one is ignored here.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        hello: pb.Hello,
+        config: ClientConfig,
+        on_reply: Callable[[Reply], None],
+        stage_clock: StageClock | None = None,
+    ) -> None:
+        self.uplink = UplinkCount()
+        self._stub = SpeechServiceStub(channel)
+        self._hello = hello
+        self._config = config
+        self._on_reply = on_reply
+        self._stage_clock = stage_clock or StageClock()
+        self._wire = WireWriter()
+        self._outbox = Outbox(config.max_unanswered_bytes)
+        self._changed = asyncio.Condition()
+        self._closing = False
+        self._error: Exception | None = None
+        self._linked_s = time.monotonic()
+        self._was_linked = False
+        self._attempt = 0
+
+    async def send(self, event: EncodedEvent) -> None:
+        """Takes one event of the pipeline; waits while the memory for unanswered segments is full.
+
+        Raises UnavailableError when the server has been away for too long, and what the server refuses with.
+        """
+        may_wait = isinstance(event, SegmentStarted)
+        await self._wait_until(lambda: not (may_wait and self._outbox.is_full))
+        timings = self._stage_clock.take() if isinstance(event, SegmentEnded) else ()
+        self._outbox.add(self._wire.write(event, timings))
+        await self._notify()
+
+    async def finish(self) -> None:
+        """Waits for the answers to all segments, then ends the session cleanly."""
+        await self._wait_until(lambda: not self._outbox)
+        self._closing = True
+        await self._notify()
+
+    async def keep_linked(self) -> None:
+        """Holds the session's connection until it is finished; the owner runs this as a task."""
+        try:
+            while not (self._closing and not self._outbox):
+                await self._connect_once()
+        except Exception as error:  # noqa: BLE001 (the task's boundary: the caller gets it from send or finish)
+            self._error = error
+            await self._notify()
+
+    async def _connect_once(self) -> None:
+        try:
+            await self._converse()
+        except (ExceptionGroup, UnavailableError) as broken:
+            error = _cause(broken)
+            if not row_of(error).retryable:
+                raise error from None
+            await self._back_off(error)
+
+    async def _back_off(self, error: VoxloopError) -> None:
+        """Waits before the next connection. Raises UnavailableError if there has been none for too long."""
+        away_ms = (time.monotonic() - self._linked_s) * 1000.0
+        patience_ms = self._config.outage_timeout_ms if self._was_linked else self._config.connect_timeout_ms
+        if away_ms > patience_ms:
+            raise UnavailableError(
+                f"no answer from {self._config.server} for {away_ms / 1000:.1f} s ({error.message}); "
+                "start one with 'voxloop serve', or name a running one with --server HOST:PORT"
+            )
+        wait_ms = max(error.retry_after_ms, backoff_ms(self._attempt, self._config, random.random()))
+        self._attempt += 1
+        await asyncio.sleep(wait_ms / 1000.0)
+
+    async def _converse(self) -> None:
+        """One connection, from Hello to its end."""
+        self._outbox.rewind()
+        self.uplink.connections += 1
+        call = self._stub.Recognize()
+        try:
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(self._write(call))
+                watch = group.create_task(self._watch_deadline())
+                await self._read(call)
+                writer.cancel()
+                watch.cancel()
+        finally:
+            call.cancel()
+        if self._outbox:
+            raise UnavailableError("the server ended the session early")
+
+    async def _write(self, call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]") -> None:
+        await self._put(call, pb.RecognizeRequest(hello=self._hello))
+        while True:
+            message = self._outbox.next_message()
+            if message is not None:
+                await self._put(call, message)
+            elif self._closing:
+                await call.done_writing()
+                return
+            else:
+                async with self._changed:
+                    await self._changed.wait_for(self._has_work)
+
+    def _has_work(self) -> bool:
+        return self._closing or self._outbox.has_unwritten
+
+    async def _put(
+        self,
+        call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]",
+        message: pb.RecognizeRequest,
+    ) -> None:
+        self.uplink.sent_bytes += message.ByteSize()
+        self.uplink.audio_bytes += len(message.audio.payload)
+        if message.HasField("segment_end"):
+            self._outbox.end_written(message.segment_end.segment_id, time.monotonic())
+        await call.write(message)
+        if message.HasField("segment_end"):
+            await self._notify()
+
+    async def _read(self, call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]") -> None:
+        async for response in call:
+            self._linked_s = time.monotonic()
+            self._was_linked = True
+            self._attempt = 0
+            self._take(response)
+            await self._notify()
+        self._linked_s = time.monotonic()
+
+    def _take(self, response: pb.RecognizeResponse) -> None:
+        match response.WhichOneof("payload"):
+            case "welcome":
+                self._hello.resume_token = response.welcome.resume_token
+            case "hypothesis":
+                found = response.hypothesis
+                self._on_reply(HypothesisArrived(found.segment_id, found.text, found.stable_characters))
+            case "transcript":
+                self._settle(response.transcript)
+            case "failure":
+                self._fail(response.failure)
+            case _:
+                pass  # Ack and Throttle ask nothing of a client that keeps all until the transcript
+
+    def _settle(self, transcript: pb.Transcript) -> None:
+        pending = self._outbox.settle(transcript.segment_id)
+        if pending is None or pending.end is None:
+            return
+        sent_s = pending.end_first_written_s or time.monotonic()
+        latency_ms = (time.monotonic() - sent_s) * 1000.0
+        hang_over_ms = samples_to_ms(pending.end.end_sample - pending.end.last_voiced_sample)
+        start_sample = pending.messages[0].segment_start.start_sample
+        user_latency_ms = latency_ms + hang_over_ms
+        self._on_reply(TranscriptArrived(transcript, start_sample, pending.end, latency_ms, user_latency_ms))
+
+    def _fail(self, failure: pb.Failure) -> None:
+        error = from_failure(failure)
+        if failure.retryable or failure.segment_id == 0:
+            raise UnavailableError(error.message, retry_after_ms=error.retry_after_ms)
+        if self._outbox.settle(failure.segment_id) is not None:
+            self._on_reply(SegmentFailed(failure.segment_id, error))
+
+    async def _watch_deadline(self) -> None:
+        """Ends the connection when a transcript is overdue: a half-open connection looks just like that."""
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._outbox.oldest_end_s() is not None)
+            oldest_s = self._outbox.oldest_end_s()
+            while oldest_s is not None:
+                left_s = oldest_s + self._config.transcript_timeout_ms / 1000.0 - time.monotonic()
+                if left_s <= 0:
+                    raise UnavailableError(f"no transcript within {self._config.transcript_timeout_ms} ms")
+                await asyncio.sleep(left_s)
+                oldest_s = self._outbox.oldest_end_s()
+
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._error is not None or condition())
+        if self._error is not None:
+            raise self._error
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _cause(broken: BaseException) -> VoxloopError:
+    """The first error of ours, or of gRPC, that broke a connection; anything else is a bug and is raised."""
+    while isinstance(broken, BaseExceptionGroup):
+        broken = broken.exceptions[0]
+    if isinstance(broken, grpc.aio.AioRpcError):
+        error = from_status(broken.code(), broken.details() or broken.code().name.lower())
+        error.retry_after_ms = _retry_after_ms(broken)
+        return error
+    if isinstance(broken, VoxloopError):
+        return broken
+    raise broken
+
+
+def _retry_after_ms(error: grpc.aio.AioRpcError) -> int:
+    for key, value in error.trailing_metadata() or ():
+        if key == RETRY_AFTER_METADATA_KEY and str(value).isdigit():
+            return int(value)
+    return 0

@@ -1,0 +1,180 @@
+"""Plays clips into the whole path, as a device would, and measures what comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import grpc.aio
+from voxloop_proto.audio import SAMPLE_RATE_HZ
+from voxloop_proto.errors import DataError
+from voxloop_proto.events import Chunk
+from voxloop_proto.scoring import score
+from voxloop_proto.telemetry import StageClock
+from voxloop_proto.v1 import voxloop_pb2 as pb
+
+from voxloop_edge.client import Client, ClientConfig, Reply, SegmentFailed, TranscriptArrived, open_client
+from voxloop_edge.manifest import Clip
+from voxloop_edge.pipeline import EdgeConfig, build_pipeline
+from voxloop_edge.report import SegmentReport, StageTime, UtteranceReport, WordReport
+from voxloop_edge.source import FileSource
+from voxloop_edge.wire import hello_for
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What came back of one clip."""
+
+    segments: list[TranscriptArrived] = field(default_factory=list)
+    failures: list[SegmentFailed] = field(default_factory=list)
+
+    def take(self, reply: Reply) -> None:
+        match reply:
+            case TranscriptArrived():
+                self.segments.append(reply)
+            case SegmentFailed():
+                self.failures.append(reply)
+            case _:
+                pass
+
+    @property
+    def text(self) -> str:
+        ordered = sorted(self.segments, key=lambda heard: heard.transcript.segment_id)
+        return " ".join(heard.transcript.text for heard in ordered if heard.transcript.text)
+
+
+async def play_clips(
+    clips: Sequence[Clip],
+    channel: grpc.aio.Channel,
+    edge: EdgeConfig,
+    client: ClientConfig,
+    *,
+    realtime: bool,
+    concurrency: int,
+    on_done: Callable[[UtteranceReport], None],
+) -> None:
+    """Plays all clips, `concurrency` at a time; each is a session of its own.
+
+    A clip that cannot be read becomes a report with its error, and the rest goes on. Raises UnavailableError when
+    the server is away for too long; what was done until then has gone to on_done.
+    """
+    remaining = iter(clips)
+
+    async def work(number: int) -> None:
+        for clip in remaining:
+            on_done(await play_clip(clip, channel, edge, client, f"replay-{number}", realtime))
+
+    workers = [asyncio.create_task(work(number), name=f"replay {number}") for number in range(concurrency)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def play_clip(
+    clip: Clip, channel: grpc.aio.Channel, edge: EdgeConfig, client: ClientConfig, device_id: str, realtime: bool
+) -> UtteranceReport:
+    """One clip, from its file to its transcript."""
+    heard, clock, position = _Heard(), StageClock(), _Position()
+    error: str | None = None
+    async with open_client(channel, hello_for(edge, device_id), client, heard.take, clock) as session:
+        try:
+            await _speak(clip, edge, session, clock, position, realtime)
+        except DataError as found:
+            error = found.message
+        await session.finish()
+    for failure in heard.failures:
+        error = f"segment {failure.segment_id}: {failure.error.message}"
+    return _report(clip, heard, position, session, error)
+
+
+@dataclass(slots=True)
+class _Position:
+    """How far a clip has been played, and the CPU time that the edge took for it."""
+
+    samples: int = 0
+    edge_cpu_s: float = 0.0
+
+
+async def _speak(
+    clip: Clip, edge: EdgeConfig, session: Client, clock: StageClock, position: _Position, realtime: bool
+) -> None:
+    pipeline = build_pipeline(edge, clock)
+    try:
+        async for chunk in _paced(FileSource(clip.audio), realtime, position):
+            start_s = time.thread_time()
+            events = pipeline.push(chunk)
+            position.edge_cpu_s += time.thread_time() - start_s
+            for event in events:
+                await session.send(event)
+    finally:
+        for event in pipeline.flush():
+            await session.send(event)
+
+
+async def _paced(source: FileSource, realtime: bool, position: _Position) -> AsyncIterator[Chunk]:
+    """The chunks of a source; in real time, each no sooner than a microphone would give it."""
+    start_s = time.monotonic()
+    for chunk in source.chunks():
+        position.samples = chunk.start_sample + chunk.pcm.size
+        due_s = start_s + position.samples / SAMPLE_RATE_HZ if realtime else 0.0
+        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        yield chunk
+
+
+def _report(clip: Clip, heard: _Heard, position: _Position, session: Client, error: str | None) -> UtteranceReport:
+    segments = [_segment(reply) for reply in sorted(heard.segments, key=lambda r: r.transcript.segment_id)]
+    wer = None if clip.text is None else score([clip.text], [heard.text]).wer
+    return UtteranceReport(
+        id=clip.id,
+        audio=str(clip.audio),
+        text=heard.text,
+        reference=clip.text,
+        wer=wer,
+        audio_s=position.samples / SAMPLE_RATE_HZ,
+        speech_s=sum(segment.end_s - segment.start_s for segment in segments),
+        sent_bytes=session.uplink.sent_bytes,
+        audio_bytes=session.uplink.audio_bytes,
+        edge_cpu_s=position.edge_cpu_s,
+        connections=session.uplink.connections,
+        segments=segments,
+        tags=dict(clip.tags) | ({"speaker": clip.speaker} if clip.speaker else {}),
+        error=error,
+    )
+
+
+def _segment(reply: TranscriptArrived) -> SegmentReport:
+    transcript, end = reply.transcript, reply.end
+    provenance = transcript.provenance
+    uplink_ms = reply.latency_ms - provenance.server_latency_ms
+    stages = {t.stage: StageTime(busy_ms=t.busy_ms, wait_ms=t.wait_ms) for t in end.report.timings}
+    stages["uplink"] = StageTime(busy_ms=max(0.0, uplink_ms))
+    stages |= {t.stage: StageTime(busy_ms=t.busy_ms, wait_ms=t.wait_ms) for t in provenance.timings}
+    return SegmentReport(
+        segment_id=transcript.segment_id,
+        start_s=reply.start_sample / SAMPLE_RATE_HZ,
+        end_s=end.end_sample / SAMPLE_RATE_HZ,
+        last_voiced_s=end.last_voiced_sample / SAMPLE_RATE_HZ,
+        reason=pb.EndReason.Name(end.reason).removeprefix("END_REASON_").lower(),
+        text=transcript.text,
+        confidence=transcript.confidence,
+        words=[
+            WordReport(
+                text=word.text,
+                start_s=word.start_sample / SAMPLE_RATE_HZ,
+                end_s=word.end_sample / SAMPLE_RATE_HZ,
+                confidence=word.confidence,
+            )
+            for word in transcript.words
+        ],
+        latency_ms=reply.latency_ms,
+        user_latency_ms=reply.user_latency_ms,
+        server_latency_ms=provenance.server_latency_ms,
+        raw_level_dbfs=end.report.raw_level_dbfs,
+        applied_gain_db=end.report.applied_gain_db,
+        snr_db=end.report.snr_db,
+        stages=stages,
+        provenance=f"{provenance.bundle} {provenance.bundle_version}, {pb.Route.Name(provenance.route)}",
+    )

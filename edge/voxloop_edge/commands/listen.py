@@ -1,0 +1,77 @@
+"""`voxloop listen`: transcribes the microphone, live."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from voxloop_proto.config import read_settings
+
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.listener import listen_to
+from voxloop_edge.live_view import LiveView
+from voxloop_edge.source import Source, StdinSource
+
+
+def listen(
+    device: Annotated[
+        str | None, typer.Option(help="microphone: a number or part of a name from --list-devices")
+    ] = None,
+    server: Annotated[str | None, typer.Option(help="address of the server (default 127.0.0.1:50051)")] = None,
+    codec: Annotated[str | None, typer.Option(help="pcm16 or opus (a tenth of the bytes)")] = None,
+    stdin: Annotated[
+        str | None, typer.Option(help="read raw samples from standard input instead: s16le or f32le", metavar="FORMAT")
+    ] = None,
+    rate: Annotated[int, typer.Option(help="sample rate of --stdin, in Hz")] = 16_000,
+    channels: Annotated[int, typer.Option(help="channels of --stdin")] = 1,
+    list_devices: Annotated[bool, typer.Option("--list-devices", help="list the microphones and exit")] = False,
+    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+) -> None:
+    """Transcribe the microphone, live.
+
+    Shows a level meter and the text as it forms, and prints each transcript on a line of its own (nothing else if the
+    output is not a terminal). Ctrl-C stops listening and waits for the last transcript; once more abandons it.
+
+    Raw sound from another program: arecord -q -f S16_LE -r 16000 -c 1 -t raw | voxloop listen --stdin s16le
+    """
+    if list_devices:
+        from voxloop_edge.microphone import list_devices as names  # noqa: PLC0415 (needs the sound system)
+
+        typer.echo("\n".join(names()))
+        return
+    settings = read_settings(DeviceConfig, config, os.environ, {"client.server": server, "encoder.codec": codec})
+    with _open_source(device, stdin, rate, channels) as source:
+        asyncio.run(_listen(source, settings))
+
+
+@contextlib.contextmanager
+def _open_source(device: str | None, stdin: str | None, rate_hz: int, channels: int) -> Iterator[Source]:
+    if stdin is not None:
+        yield StdinSource(sys.stdin.buffer, rate_hz, channels, cast(Literal["s16le", "f32le"], stdin))
+        return
+    from voxloop_edge.microphone import Microphone  # noqa: PLC0415 (needs the sound system)
+
+    microphone = Microphone(int(device) if device is not None and device.isdigit() else device)
+    try:
+        yield microphone
+    finally:
+        microphone.stop()
+
+
+async def _listen(source: Source, settings: DeviceConfig) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop_listening() -> None:
+        loop.remove_signal_handler(signal.SIGINT)  # the next Ctrl-C interrupts for good
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, stop_listening)
+    loop.add_signal_handler(signal.SIGTERM, stop_listening)
+    with LiveView() as view:
+        await listen_to(source, settings, view, stop)

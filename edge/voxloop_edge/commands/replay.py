@@ -1,0 +1,81 @@
+"""`voxloop replay`: audio files and test sets through the whole path, measured."""
+
+import asyncio
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from voxloop_proto.config import read_settings
+from voxloop_proto.errors import ConfigError, DataError
+
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.display import ReplayProgress, print_report
+from voxloop_edge.manifest import read_clips
+from voxloop_edge.replay import ReplayPlan, run_replay
+from voxloop_edge.report import ReplayReport
+
+
+def replay(
+    sources: Annotated[
+        list[Path], typer.Argument(help="audio files, folders of them, or JSONL manifests", metavar="SOURCE...")
+    ],
+    server: Annotated[str | None, typer.Option(help="address of a running server (default 127.0.0.1:50051)")] = None,
+    local: Annotated[bool, typer.Option("--local", help="start a server for this replay and stop it after")] = False,
+    bundle: Annotated[str | None, typer.Option(help="bundle for --local: a folder or a name")] = None,
+    realtime: Annotated[
+        bool, typer.Option("--realtime", help="as fast as a microphone, not as fast as can be")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=1000, help="clips at the same time")] = 2,
+    limit: Annotated[int | None, typer.Option(min=1, help="only the first so many clips")] = None,
+    report: Annotated[Path | None, typer.Option(help="write all that was measured to this JSON file")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="draw latency, stages, slices and segments into this folder")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="a line per utterance")] = False,
+    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+) -> None:
+    """Send audio through the whole path (edge stages, gRPC, server) and measure it.
+
+    A manifest's lines are JSON objects with "audio" (relative to the manifest's folder, or to the one above it) and,
+    if known, "id", "text", "speaker" and any tags. Word errors are counted where there is a text, and by every tag.
+
+    Latencies at full speed include the backlog of sound sent faster than it is spoken: add --realtime to measure
+    what a user would feel. Exit code 6 if a clip could not be replayed to its end.
+    """
+    _check(server, local, bundle, report, plots)
+    settings = read_settings(DeviceConfig, config, os.environ, {"client.server": server})
+    clips = read_clips(sources)[:limit]
+    plan = ReplayPlan(settings, clips, local, bundle, realtime, min(concurrency, len(clips)))
+    with ReplayProgress(len(clips), verbose) as progress:
+        outcome = asyncio.run(run_replay(plan, progress.show))
+    print_report(outcome.report)
+    if report is not None:
+        outcome.report.write(report)
+    if plots is not None:
+        from voxloop_edge.plots import draw_plots  # noqa: PLC0415 (matplotlib only when asked for)
+
+        draw_plots(outcome.report, plots)
+    if outcome.error is not None:
+        raise outcome.error
+    _raise_for_failed_clips(outcome.report)
+
+
+def _check(server: str | None, local: bool, bundle: str | None, report: Path | None, plots: Path | None) -> None:
+    if local and server is not None:
+        raise ConfigError("--local starts a server of its own and --server names another; give one of them")
+    if bundle is not None and not local:
+        raise ConfigError("--bundle chooses what --local serves; a running server has its own: add --local")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise ConfigError(f"no folder {report.absolute().parent} to write the report to; make it first")
+    if plots is not None and find_spec("matplotlib") is None:
+        raise ConfigError("--plots needs matplotlib; install it with: pip install 'voxloop[plots]'")
+
+
+def _raise_for_failed_clips(report: ReplayReport) -> None:
+    failed = [utterance for utterance in report.utterances if utterance.error is not None]
+    if failed:
+        lines = "".join(f"\n  {utterance.id}: {utterance.error}" for utterance in failed[:10])
+        more = f"\n  and {len(failed) - 10} more (see --report)" if len(failed) > 10 else ""
+        raise DataError(f"{len(failed)} of {len(report.utterances)} clips could not be replayed whole:{lines}{more}")

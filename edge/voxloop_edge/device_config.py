@@ -1,0 +1,40 @@
+"""All settings of a device: its stages, and how it speaks to the cloud."""
+
+import platform
+import re
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from voxloop_edge.client import ClientConfig
+from voxloop_edge.pipeline import EdgeConfig
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def _own_name() -> str:
+    return _NOT_IN_A_NAME.sub("-", platform.node())[:64] or "device"
+
+
+class ConsentConfig(BaseModel):
+    """What the user allows; all refused unless said otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_audio: bool = Field(False, description="the cloud may keep the sound")
+    keep_text: bool = Field(False, description="the cloud may keep the text")
+    train: bool = Field(False, description="models may be trained on what is kept")
+    terms_version: str = Field("", description="the wording that the user agreed to")
+
+
+class DeviceConfig(EdgeConfig):
+    """The settings of `voxloop listen` and `voxloop replay`."""
+
+    device_id: str = Field(
+        default_factory=_own_name,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="stable name of this device: 1 to 64 letters, digits, '.', '_', '-'",
+    )
+    locale: str = Field("en-US", description="language spoken, BCP 47")
+    hotwords: tuple[str, ...] = Field((), description="words or phrases that are likely")
+    consent: ConsentConfig = Field(default_factory=ConsentConfig)
+    client: ClientConfig = Field(default_factory=ClientConfig)

@@ -1,0 +1,103 @@
+"""Live transcription: a source, the pipeline, a session, and somebody who watches."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Protocol
+
+from voxloop_proto.audio import level_dbfs
+from voxloop_proto.events import Chunk, EncodedEvent
+from voxloop_proto.stage import Stage
+from voxloop_proto.telemetry import StageClock
+
+from voxloop_edge.client import Client, Reply, open_channel, open_client
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.pipeline import build_pipeline
+from voxloop_edge.source import Source
+from voxloop_edge.wire import hello_for
+
+
+class Watcher(Protocol):
+    """Is told what happens while somebody speaks. Called from the event loop: it must be quick."""
+
+    def level(self, dbfs: float) -> None:
+        """The level of the last 100 ms."""
+        ...
+
+    def reply(self, reply: Reply) -> None:
+        """Text, still changing or final, or a segment that failed."""
+        ...
+
+
+async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, stop: asyncio.Event) -> None:
+    """Transcribes a live source until it ends or `stop` is set; then waits for the last transcripts.
+
+    Raises UnavailableError when the server has been away for too long.
+    """
+    clock = StageClock()
+    pipeline = build_pipeline(settings, clock)
+    hello = hello_for(settings, settings.device_id, interim_results=True)
+    async with (
+        open_channel(settings.client) as channel,
+        open_client(channel, hello, settings.client, watcher.reply, clock) as session,
+    ):
+        try:
+            await _feed(source, pipeline, session, watcher, stop)
+        finally:
+            for event in pipeline.flush():
+                await session.send(event)
+        await session.finish()
+
+
+async def _feed(
+    source: Source, pipeline: Stage[Chunk, EncodedEvent], session: Client, watcher: Watcher, stop: asyncio.Event
+) -> None:
+    async for chunk in _until(stop, source.chunks()):
+        watcher.level(level_dbfs(chunk.pcm))
+        for event in pipeline.push(chunk):
+            await session.send(event)
+
+
+async def _until(stop: asyncio.Event, chunks: Iterator[Chunk]) -> AsyncIterator[Chunk]:
+    """The chunks of a source that blocks, until it ends or `stop` is set.
+
+    They are read in a daemon thread, one ahead: a pipe on which nothing comes any more cannot hold up the end.
+    """
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Chunk | Exception | None] = asyncio.Queue(maxsize=1)
+
+    def put(item: Chunk | Exception | None) -> None:
+        with contextlib.suppress(RuntimeError, concurrent.futures.CancelledError):  # nobody listens any more
+            asyncio.run_coroutine_threadsafe(queue.put(item), loop).result()
+
+    def read() -> None:
+        try:
+            for chunk in chunks:
+                put(chunk)
+            put(None)
+        except Exception as error:  # noqa: BLE001 (the thread's boundary: raised again by the one who listens)
+            put(error)
+
+    threading.Thread(target=read, name="source", daemon=True).start()
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        while (item := await _first(queue, stopped)) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stopped.cancel()
+
+
+async def _first(
+    queue: "asyncio.Queue[Chunk | Exception | None]", stopped: "asyncio.Task[bool]"
+) -> Chunk | Exception | None:
+    """The next item; None if `stopped` comes first."""
+    item = asyncio.create_task(queue.get(), name="next chunk")
+    await asyncio.wait((item, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        item.cancel()
+        return None
+    return item.result()

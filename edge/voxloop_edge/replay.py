@@ -1,0 +1,110 @@
+"""One replay: clips, a server, and the report of what was measured."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import grpc.aio
+from voxloop_proto import __version__
+from voxloop_proto.errors import UnavailableError, from_status
+from voxloop_proto.v1 import voxloop_pb2 as pb
+from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
+
+from voxloop_edge.client import ClientConfig, open_channel
+from voxloop_edge.clip_player import play_clips
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.local_server import open_local_server
+from voxloop_edge.manifest import Clip
+from voxloop_edge.report import ReplayReport, UtteranceReport, slice_by_tags, summarize
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """What to replay, and how. local: start a server of one's own, with `bundle` if given."""
+
+    settings: DeviceConfig
+    clips: list[Clip]
+    local: bool = False
+    bundle: str | None = None
+    realtime: bool = False
+    concurrency: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOutcome:
+    """The report, and why it is not complete (None: it is)."""
+
+    report: ReplayReport
+    error: UnavailableError | None
+
+
+async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None]) -> ReplayOutcome:
+    """Replays all clips; on_done gets each utterance as it is ready.
+
+    If the server goes away for good, the outcome holds what was done until then and the error. Raises
+    UnavailableError if there is no server to begin with.
+    """
+    done: dict[str, UtteranceReport] = {}
+
+    def keep(utterance: UtteranceReport) -> None:
+        done[utterance.id] = utterance
+        on_done(utterance)
+
+    started, client, error = datetime.now(UTC).isoformat(timespec="seconds"), plan.settings.client, None
+    async with AsyncExitStack() as stack:
+        if plan.local:
+            address = await stack.enter_async_context(open_local_server(plan.bundle))
+            client = client.model_copy(update={"server": address})
+        channel = await stack.enter_async_context(open_channel(client))
+        before = await _server_info(channel, client)
+        start_s = time.monotonic()
+        try:
+            await play_clips(
+                plan.clips,
+                channel,
+                plan.settings,
+                client,
+                realtime=plan.realtime,
+                concurrency=plan.concurrency,
+                on_done=keep,
+            )
+        except UnavailableError as found:
+            error = found
+        wall_s = time.monotonic() - start_s
+        server_cpu_s = None if error else (await _server_info(channel, client)).cpu_s - before.cpu_s
+    utterances = [done[clip.id] for clip in plan.clips if clip.id in done]
+    report = ReplayReport(
+        voxloop_version=__version__,
+        started=started,
+        machine=f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        server=f"{client.server}, voxloop {before.server_version}",
+        bundle=", ".join(f"{bundle.name} {bundle.version}" for bundle in before.bundles),
+        realtime=plan.realtime,
+        concurrency=plan.concurrency,
+        complete=error is None,
+        totals=summarize(utterances, wall_s, server_cpu_s, plan.realtime),
+        slices=slice_by_tags(utterances),
+        utterances=utterances,
+    )
+    return ReplayOutcome(report, error)
+
+
+async def _server_info(channel: grpc.aio.Channel, client: ClientConfig) -> pb.GetServerInfoResponse:
+    """What serves; waits for the server to be there, up to the client's connect timeout."""
+    timeout_s = client.connect_timeout_ms / 1000.0
+    try:
+        call = SpeechServiceStub(channel).GetServerInfo(
+            pb.GetServerInfoRequest(), timeout=timeout_s, wait_for_ready=True
+        )
+        return await call
+    except grpc.aio.AioRpcError as error:
+        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            raise UnavailableError(
+                f"no voxloop server answers at {client.server} ({error.details()}); start one with 'voxloop serve', "
+                "name a running one with --server HOST:PORT, or add --local"
+            ) from error
+        raise from_status(error.code(), error.details() or error.code().name.lower()) from error

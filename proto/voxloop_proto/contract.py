@@ -1,0 +1,14 @@
+"""The numbers that both ends agree on beyond the schema itself."""
+
+SCHEMA_VERSION = 1000
+"""major * 1000 + minor. A server refuses a newer major; a newer minor only adds fields that may be ignored."""
+
+MAX_PAYLOAD_BYTES = 64 << 10
+"""Largest payload of one Audio message: two seconds of PCM16."""
+
+MAX_HOTWORD_CHARACTERS = 100
+OPUS_PACKET_SAMPLES = 320
+"""20 ms, the one packet length of this version."""
+
+RETRY_AFTER_METADATA_KEY = "voxloop-retry-after-ms"
+"""Trailing metadata of a refused stream: when to come back."""
