@@ -1,0 +1,1 @@
+"""What the `voxloop` command can do with models in the making."""

@@ -1,0 +1,64 @@
+"""`voxloop train`: make a model from a recipe."""
+
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import structlog
+import typer
+
+from voxloop_training.corpus import data_root
+from voxloop_training.errors import RecipeError
+from voxloop_training.peers import join_peers
+from voxloop_training.recipe import Recipe, load_recipe
+from voxloop_training.trainer import Trainer
+
+INTERRUPTED = 128 + signal.SIGINT
+log = structlog.get_logger("training")
+
+
+class StopRequest:
+    """Turns Ctrl-C and SIGTERM into a wish that the loop grants after its step."""
+
+    def __init__(self) -> None:
+        self.made = False
+        signal.signal(signal.SIGINT, self._make)
+        signal.signal(signal.SIGTERM, self._make)
+
+    def __call__(self) -> bool:
+        return self.made
+
+    def _make(self, number: int, frame: FrameType | None) -> None:
+        self.made = True
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="TOML file with all settings")],
+    run_dir: Annotated[Path, typer.Argument(help="folder of checkpoints and figures; a run in it is resumed")],
+    resume: Annotated[bool, typer.Option(help="go on from the folder's newest checkpoint")] = True,
+    max_minutes: Annotated[float | None, typer.Option(help="budget in minutes, instead of the recipe's")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="budget in steps, instead of the recipe's")] = None,
+) -> None:
+    """Train a model; under torchrun, with one process per core.
+
+    The learning rate falls over the last part of the budget. Ctrl-C saves a checkpoint and exits with 130.
+    """
+    stop = StopRequest()
+    settings = _with_budget(load_recipe(recipe), max_minutes, max_steps)
+    if not resume and any((run_dir / "checkpoints").glob("*.pt")):
+        raise RecipeError(f"{run_dir} holds a run; choose another folder or resume it")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with join_peers(settings.loop.threads) as peers:
+        done = Trainer(settings, run_dir, data_root(), peers, stop_requested=stop).run()
+    if not done:
+        log.info("stopped", pid=os.getpid())
+        raise typer.Exit(INTERRUPTED)
+
+
+def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:
+    if minutes is None and steps is None:
+        return recipe
+    schedule = recipe.schedule.model_copy(update={"budget_minutes": minutes, "budget_steps": steps})
+    return recipe.model_copy(update={"schedule": schedule})

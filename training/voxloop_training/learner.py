@@ -1,0 +1,78 @@
+"""One step of training: two processes' gradients, one update."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from voxloop_training.ctc import ctc_sum
+from voxloop_training.model import ConformerCtc
+from voxloop_training.optimizer import MasterOptimizer
+from voxloop_training.peers import Peers
+from voxloop_training.recipe import Recipe, StageConfig
+from voxloop_training.tokens import Tokens
+from voxloop_training.training_data import TrainingData
+
+_SIGNALS = 5
+"""Numbers that travel behind the gradient: loss, characters, seconds of audio, the leader's clock, stop requests."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What all peers know after a step.
+
+    A skipped step left the weights as they were: its loss or its gradient was not finite.
+    """
+
+    loss_per_character: float
+    audio_s: float
+    clock_s: float
+    gradient_norm: float
+    skipped: bool
+    stop: bool
+
+
+class Learner:
+    """Model and optimiser of one process."""
+
+    def __init__(self, recipe: Recipe, data: TrainingData, peers: Peers, tokens: Tokens) -> None:
+        torch.manual_seed(recipe.loop.seed)
+        self._recipe = recipe
+        self._data = data
+        self._peers = peers
+        self._blank_id = tokens.blank_id
+        self.model = ConformerCtc(recipe.model)
+        mean, deviation = data.feature_statistics()
+        self.model.mean.copy_(mean)
+        self.model.deviation.copy_(deviation)
+        self.optimizer = MasterOptimizer(self.model, recipe.optimizer)
+
+    def step(
+        self, clip_ids: tuple[str, ...], stage: StageConfig, step: int, learning_rate: float, clock_s: float, stop: bool
+    ) -> StepReport:
+        """Learn from a batch; clock and stop request count only as the sum over peers sees them."""
+        loss, characters, seconds = self._backward(clip_ids, stage, step)
+        signals = torch.tensor([loss, characters, seconds, clock_s if self._peers.leads else 0.0, float(stop)])
+        row = self._peers.sum(torch.cat((self.optimizer.take_gradient(), signals)))
+        gradient, shared = row[:-_SIGNALS], [float(value) for value in row[-_SIGNALS:]]
+        per_character = 1.0 / max(1.0, shared[1])
+        finite = bool(torch.isfinite(row).all())
+        norm = self.optimizer.step(gradient * per_character, learning_rate) if finite else float("nan")
+        return StepReport(shared[0] * per_character, shared[2], shared[3], norm, not finite, shared[4] > 0)
+
+    def _backward(self, clip_ids: tuple[str, ...], stage: StageConfig, step: int) -> tuple[float, int, float]:
+        """Leaves the gradient of the summed loss in the model; returns loss, characters and seconds of audio."""
+        loop = self._recipe.loop
+        rng = np.random.default_rng((loop.seed, step, self._peers.rank))
+        torch.manual_seed(int(rng.integers(2**62)))
+        chunk_frames = int(np.random.default_rng((loop.seed, step)).choice(loop.chunk_frames))
+        batch = self._data.batch(clip_ids, stage.augmented, rng)
+        last, middle = self.model(batch.features, chunk_frames)
+        per_frame = self._recipe.model.outputs_per_frame
+        loss = ctc_sum(last, batch, self._blank_id, per_frame)
+        total = loss
+        if self._recipe.model.middle_block:
+            aside = ctc_sum(middle, batch, self._blank_id, per_frame)
+            total = (1.0 - loop.middle_weight) * loss + loop.middle_weight * aside
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return float(loss.detach()), int(batch.target_lengths.sum()), batch.seconds

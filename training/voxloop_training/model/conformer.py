@@ -1,0 +1,108 @@
+"""The streaming Conformer-CTC recogniser."""
+
+from typing import cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from voxloop_training.model.block import ConformerBlock
+from voxloop_training.model.mask import cache_mask, chunk_mask
+from voxloop_training.model.rotary import rotation_table
+from voxloop_training.model.stream_state import StreamState
+from voxloop_training.model.subsampling import OVERLAP_FRAMES, SUBSAMPLING_FRAMES, Subsampling
+
+
+class ConformerConfig(BaseModel):
+    """Size and reach of the model. One encoder frame is 40 ms."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mel_bins: int = Field(80, ge=16, le=128, multiple_of=4, description="feature bins per 10 ms frame, 16 to 128")
+    tokens: int = Field(29, ge=2, description="outputs per CTC frame, blank included")
+    width: int = Field(256, ge=16, multiple_of=8, description="channels of an encoder frame")
+    heads: int = Field(4, ge=1, description="attention heads; the width must be a multiple of twice this")
+    inner_width: int = Field(512, ge=16, description="channels inside the feed-forward parts")
+    blocks: int = Field(6, ge=1, description="Conformer blocks")
+    kernel_frames: int = Field(15, ge=3, description="reach of the depthwise convolution, encoder frames, all past")
+    subsampling_channels: int = Field(48, ge=8, description="planes of the subsampling convolutions")
+    left_frames: int = Field(64, ge=8, description="encoder frames before the chunk that attention sees")
+    outputs_per_frame: int = Field(2, ge=1, le=4, description="CTC frames per encoder frame; 2 lets fast speech fit")
+    middle_block: int = Field(3, ge=0, description="block after which the training-only CTC listens in; 0 for none")
+    dropout_ratio: float = Field(0.0, ge=0.0, le=0.5, description="share of added activations dropped, 0 to 0.5")
+
+
+class ConformerCtc(nn.Module):
+    """Raw log-mel frames in, log-probabilities of characters out.
+
+    Global feature normalisation is part of the model, so that whoever serves it feeds plain features.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.subsampling = Subsampling(config.mel_bins, config.subsampling_channels, width)
+        self.blocks = nn.ModuleList(
+            ConformerBlock(width, config.heads, config.inner_width, config.kernel_frames, config.dropout_ratio)
+            for _ in range(config.blocks)
+        )
+        self.head = nn.Linear(width, config.outputs_per_frame * config.tokens)
+        self.register_buffer("mean", torch.zeros(config.mel_bins))
+        self.register_buffer("deviation", torch.ones(config.mel_bins))
+
+    def start(self, streams: int) -> StreamState:
+        """Caches of fresh streams."""
+        c = self.config
+        return StreamState(
+            torch.zeros(streams, c.blocks, c.left_frames, 2 * c.width),
+            torch.zeros(streams, c.blocks, c.width, c.kernel_frames - 1),
+            torch.zeros(streams, dtype=torch.int64),
+        )
+
+    def step(self, features: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
+        """One window (B, 4n + 3, mel_bins) of each stream -> log-probabilities (B, 2n, V) and the next state."""
+        frames = (features.shape[1] - OVERLAP_FRAMES) // SUBSAMPLING_FRAMES
+        mask = cache_mask(state.channel_frames, self.config.left_frames, frames)
+        x, _, channel, time = self._encode(features, state.channel, state.time, mask)
+        filled = (state.channel_frames + frames).clamp(max=self.config.left_frames)
+        return self._classify(x), StreamState(channel, time, filled)
+
+    def forward(self, features: Tensor, chunk_frames: int) -> tuple[Tensor, Tensor]:
+        """Whole files with the mask that chunks of `chunk_frames` encoder frames would have seen.
+
+        features (B, T, mel_bins) float32 -> log-probabilities (B, 2T', V) of the last and of the middle block.
+        """
+        c = self.config
+        frames = (features.shape[1] - OVERLAP_FRAMES) // SUBSAMPLING_FRAMES
+        dtype, batch = self.head.weight.dtype, features.shape[0]
+        mask = chunk_mask(frames, chunk_frames, c.left_frames)
+        channel = torch.zeros(batch, c.blocks, 0, 2 * c.width, dtype=dtype)
+        time = torch.zeros(batch, c.blocks, c.width, c.kernel_frames - 1, dtype=dtype)
+        x, middle, _, _ = self._encode(features, channel, time, mask)
+        return self._classify(x), self._classify(middle)
+
+    def _encode(
+        self, features: Tensor, channel: Tensor, time: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        dtype = self.head.weight.dtype
+        x = self.subsampling(((features - self.mean) / self.deviation).to(dtype))
+        cosines, sines = rotation_table(channel.shape[2] + x.shape[1], self.config.width // self.config.heads)
+        rotation, mask, middle = (cosines.to(dtype), sines.to(dtype)), mask.to(dtype), x
+        channels, times = [], []
+        for index, block in enumerate(self.blocks):
+            x, next_channel, next_time = block(x, channel[:, index], time[:, index], mask, rotation)
+            channels.append(next_channel)
+            times.append(next_time)
+            if index + 1 == self.config.middle_block:
+                middle = x
+        return x, middle, torch.stack(channels, dim=1), torch.stack(times, dim=1)
+
+    def _classify(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> log-probabilities (B, T * outputs_per_frame, V) float32."""
+        scores = cast(Tensor, self.head(x)).float()
+        return functional.log_softmax(scores.unflatten(-1, (self.config.outputs_per_frame, -1)).flatten(1, 2), dim=-1)

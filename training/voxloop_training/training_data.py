@@ -1,0 +1,75 @@
+"""What a run learns from: planned, augmented, collated."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from voxloop_training.audio_cache import AudioCache, open_cache
+from voxloop_training.augmentation import Augmenter
+from voxloop_training.augmentation.spec_augment import spec_augment
+from voxloop_training.batch import Batch, collate
+from voxloop_training.corpus import TrainingCuts, noise_cuts, training_cuts
+from voxloop_training.epoch_plan import StepPlan, clips_of, plan_epoch
+from voxloop_training.errors import DataError
+from voxloop_training.features import Fbank
+from voxloop_training.peers import Peers
+from voxloop_training.recipe import Recipe, StageConfig
+from voxloop_training.tokens import Tokens
+
+
+class TrainingData:
+    """Clips of a recipe. What a batch holds depends on nothing but the plan and the generator."""
+
+    def __init__(self, recipe: Recipe, root: Path, peers: Peers, tokens: Tokens) -> None:
+        self._recipe = recipe
+        self._peers = peers
+        self._noise = noise_cuts(root / recipe.data.noise) if recipe.data.noise else None
+        self.cuts = _join(recipe, root, self._noise)
+        if peers.leads:
+            open_cache(self.cuts, recipe.data.cache)
+        peers.wait()
+        self._cache: AudioCache = open_cache(self.cuts, recipe.data.cache)
+        self._clips = clips_of(self.cuts)
+        self._ids = {cut.id: tokens.to_ids(cut.supervisions[0].text or "") for cut in self.cuts}
+        noise_ids = list(self._noise.ids) if self._noise is not None else []
+        self._augment = Augmenter(recipe.augmentation, noise_ids, self._cache.load)
+        self._fbank = Fbank(recipe.model.mel_bins)
+
+    def plan(self, stage: StageConfig, epoch: int) -> list[StepPlan]:
+        """All steps of an epoch in one stage."""
+        short = [clip for clip in self._clips if clip.duration_s <= stage.longest_s]
+        weights, seed = self._recipe.data.weights, self._recipe.loop.seed
+        steps = plan_epoch(short, weights, stage.batch_s, self._peers.count, seed, epoch)
+        if not steps:
+            raise DataError(f"no clip of at most {stage.longest_s} s: nothing to train on in this stage")
+        return steps
+
+    def batch(self, clip_ids: tuple[str, ...], augmented: bool, rng: np.random.Generator) -> Batch:
+        """Load, augment and collate; a clip that comes out too fast for its text is still used (its loss is zero)."""
+        clips = [self._cache.load(clip_id) for clip_id in clip_ids]
+        if augmented:
+            clips = [self._augment(clip, rng) for clip in clips]
+        batch = collate(clips, [self._ids[clip_id] for clip_id in clip_ids], self._fbank)
+        if not augmented:
+            return batch
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        hidden = spec_augment(batch.features, self._recipe.augmentation.spec_augment, generator)
+        return Batch(hidden, batch.encoder_frames, batch.targets, batch.target_lengths, batch.seconds)
+
+    def feature_statistics(self, clips: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation per mel bin over a fixed sample of speech, each (F) float32."""
+        spoken = [clip.id for clip in self._clips if self._ids[clip.id]]
+        rng = np.random.default_rng(0)
+        chosen = rng.choice(len(spoken), size=min(clips, len(spoken)), replace=False)
+        level = [self._augment.set_level(self._cache.load(spoken[i]), rng) for i in chosen]
+        frames = torch.cat([self._fbank(torch.from_numpy(samples)[None])[0] for samples in level])
+        return frames.mean(dim=0), frames.std(dim=0)
+
+
+def _join(recipe: Recipe, root: Path, noise: TrainingCuts | None) -> TrainingCuts:
+    joined = training_cuts(root / recipe.data.train[0])
+    for manifest in recipe.data.train[1:]:
+        joined = TrainingCuts(joined + training_cuts(root / manifest))
+    joined = joined if noise is None else TrainingCuts(joined + noise)
+    return TrainingCuts(joined.to_eager())
