@@ -62,7 +62,7 @@ class Batcher:
     with UnavailableError; what is being recognised is finished first. A caller that is cancelled gives up its place.
     """
 
-    def __init__(  # noqa: PLR0917 (in the order of EngineConfig)
+    def __init__(
         self,
         recognizer: Steps,
         max_batch: int = 8,
@@ -100,7 +100,7 @@ class Batcher:
     ) -> None:
         self._closed = True
         while self._waiting:
-            _fail(self._waiting.popleft(), UnavailableError("the recognizer is shutting down; send the segment again"))
+            _fail(self._waiting.popleft(), _closing())
         self._arrived.set()
         try:
             await self._workers.__aexit__(None, None, None)
@@ -158,6 +158,10 @@ class Batcher:
         start_ms = self._now_ms()
         try:
             log_probs, states = await asyncio.get_running_loop().run_in_executor(self._executor, self._step, batch)
+        except asyncio.CancelledError:
+            for job in batch:
+                _fail(job, _closing())
+            raise
         except Exception as error:  # the task's boundary: whatever failed, the other batches go on
             log.exception("batch failed", batch_size=len(batch))
             failure = error if isinstance(error, VoxloopError) else ModelError(f"the recognizer failed: {error!r}")
@@ -181,3 +185,7 @@ class Batcher:
 def _fail(job: _Job, error: VoxloopError) -> None:
     if not job.outcome.done():
         job.outcome.set_exception(error)
+
+
+def _closing() -> UnavailableError:
+    return UnavailableError("the recognizer is shutting down; send the segment again")

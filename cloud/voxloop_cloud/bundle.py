@@ -98,7 +98,7 @@ def find_bundle(name_or_path: str | None) -> Path:
     if name_or_path is None or name_or_path == "default":
         return default_bundle_path()
     stored = store_path() / name_or_path
-    if re.match(NAME_PATTERN, name_or_path) and stored.is_dir():
+    if re.fullmatch(NAME_PATTERN, name_or_path) and stored.is_dir():
         return stored
     if Path(name_or_path).is_dir():
         return Path(name_or_path)

@@ -141,7 +141,7 @@ def babble(duration_ms: float, seed: int = 0) -> Pcm:
         tone = sum(np.sin(2 * np.pi * hz * seconds) for hz in random.uniform(100, 5000, 4))
         burst = random.uniform(0.02, 0.2) * tone + random.uniform(0.0, 0.1) * random.standard_normal(length)
         kept = out[start : start + length]
-        kept[:] = burst[: kept.size] * (random.random() > 0.2)
+        kept[:] = burst[: kept.size] * (start == 0 or random.random() > 0.2)
         start += length
     return np.clip(out, -1.0, 1.0)
 

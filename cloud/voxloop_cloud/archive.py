@@ -1,0 +1,98 @@
+"""Unpacks a bundle's archive (.tar.gz or .zip) without trusting it."""
+
+import gzip
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from voxloop_cloud.checksums import CHECKSUM_FILE
+from voxloop_proto.errors import ContractError
+
+MAX_UNPACKED_BYTES = 4 * 2**30
+MAX_FILES = 1000
+_COPY_BYTES = 1 << 20
+
+_Entry = tuple[str, int, IO[bytes]]
+"""Name, size and content of a plain file."""
+
+
+def unpack(archive: Path, target: Path) -> Path:
+    """Unpacks into a new folder; returns the one folder in it that has a SHA256SUMS.
+
+    Raises ContractError for an archive that is broken, too large, or has anything but plain files and folders.
+    """
+    target.mkdir()
+    total_bytes = 0
+    with _opened(archive) as entries:
+        for count, (name, size_bytes, content) in enumerate(entries, start=1):
+            total_bytes += size_bytes
+            if total_bytes > MAX_UNPACKED_BYTES or count > MAX_FILES:
+                raise ContractError(
+                    f"{archive.name} unpacks to more than {MAX_FILES} files or {MAX_UNPACKED_BYTES} bytes, "
+                    "the most allowed; it is no bundle, get another"
+                )
+            place = target / _safe(archive, name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with place.open("xb") as file:
+                shutil.copyfileobj(content, file, _COPY_BYTES)
+    roots = [found.parent for found in target.rglob(CHECKSUM_FILE)]
+    if len(roots) != 1:
+        raise ContractError(
+            f"{archive.name} has {len(roots)} files named {CHECKSUM_FILE}; a bundle has one; get another archive"
+        )
+    return roots[0]
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[_Entry]]:
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened_zip:
+                yield _zip_entries(archive, opened_zip)
+        else:
+            with tarfile.open(archive, "r:gz") as opened_tar:
+                yield _tar_entries(archive, opened_tar)
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        raise ContractError(f"{archive.name} is no whole .tar.gz or .zip ({error}); fetch it again") from error
+    except FileExistsError as error:
+        raise ContractError(f"{archive.name} has {Path(error.filename).name} twice; get another archive") from error
+
+
+def _tar_entries(archive: Path, opened: tarfile.TarFile) -> Iterator[_Entry]:
+    for member in opened:
+        if member.isdir():
+            continue
+        content = opened.extractfile(member) if member.isreg() else None
+        if content is None:
+            raise _not_plain(archive, member.name)
+        yield member.name, member.size, content
+
+
+def _zip_entries(archive: Path, opened: zipfile.ZipFile) -> Iterator[_Entry]:
+    for member in opened.infolist():
+        if member.is_dir():
+            continue
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG) or member.flag_bits & 1:
+            raise _not_plain(archive, member.filename)
+        with opened.open(member) as content:
+            yield member.filename, member.file_size, content
+
+
+def _safe(archive: Path, name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
+        raise ContractError(f"{archive.name} has {name!r}, a path out of it; allowed are paths inside; do not use it")
+    return path
+
+
+def _not_plain(archive: Path, name: str) -> ContractError:
+    return ContractError(
+        f"{archive.name} has {name!r}, which is a link, a device or encrypted; allowed are plain files; do not use it"
+    )

@@ -1,0 +1,205 @@
+"""Streaming equals offline, however the sound is cut; a batch equals its streams one by one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voxloop_cloud.bundle import Bundle, default_bundle_path, load_bundle
+from voxloop_cloud.decoder import SPACE, Decoded
+from voxloop_cloud.recognition import SegmentRecognition, transcribe
+from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.testing import babble, tiny_bundle
+from voxloop_proto.audio import Pcm
+from voxloop_proto.errors import ConfigError
+from voxloop_proto.testing import cut
+
+TOLERANCE = 1e-5
+
+
+def stream(recognizer: Recognizer, pieces: list[Pcm]) -> tuple[Decoded, npt.NDArray[np.float32]]:
+    """What comes of sound that arrives in pieces, each recognised as far as it goes before the next."""
+    segment = SegmentRecognition(recognizer)
+    rows = [np.zeros((0, len(recognizer.bundle.tokens)), np.float32)]
+    for piece in [*pieces, None]:
+        if piece is None:
+            segment.finish()
+        else:
+            segment.push(piece)
+        while (window := segment.next_window()) is not None:
+            log_probs, (state,) = recognizer.step([segment.state], window[None])
+            rows.append(log_probs[0])
+            segment.take(log_probs[0], state)
+    assert segment.finished
+    return segment.result(), np.concatenate(rows)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    duration_ms=st.integers(0, 2500),
+    seed=st.integers(0, 5),
+    lengths=st.lists(st.integers(0, 9000), min_size=1, max_size=8).filter(any),
+)
+def test_streaming_equals_offline_however_the_sound_is_cut(
+    recognizer: Recognizer, duration_ms: int, seed: int, lengths: list[int]
+) -> None:
+    pcm = babble(duration_ms, seed)
+    whole, whole_rows = stream(recognizer, [pcm])
+    pieces, pieces_rows = stream(recognizer, [chunk.pcm for chunk in cut(pcm, lengths)])
+    assert pieces == whole == transcribe(recognizer, pcm)
+    np.testing.assert_allclose(pieces_rows, whole_rows, atol=TOLERANCE)
+
+
+def test_the_tiny_models_text_is_long_enough_to_show_a_mistake(recognizer: Recognizer) -> None:
+    decoded = transcribe(recognizer, babble(5000))
+    assert len(decoded.tokens) > 30
+    assert len(set(decoded.tokens)) > 5
+
+
+@pytest.mark.parametrize("cache", ["channel", "time", "channel_length"])
+def test_each_cache_matters_to_the_tiny_model(recognizer: Recognizer, cache: str) -> None:
+    random = np.random.default_rng(0)
+    windows = random.normal(-8, 4, (2, 1, 35, 80)).astype(np.float32)
+    _, (state,) = recognizer.step([recognizer.start()], windows[0])
+    before, _ = recognizer.step([state], windows[1])
+    forgetful = type(state)(
+        **{name: getattr(state, name) for name in ("channel", "time", "channel_length") if name != cache},
+        **{cache: getattr(recognizer.start(), cache)},
+    )
+    after, _ = recognizer.step([forgetful], windows[1])
+    assert np.abs(after - before).max() > 0.01
+
+
+def test_silence_gives_a_null_transcript(recognizer: Recognizer) -> None:
+    decoded = transcribe(recognizer, np.zeros(16_000, np.float32))
+    assert (decoded.text, decoded.words, decoded.tokens) == ("", (), ())
+    assert 0 < decoded.confidence <= 1
+
+
+def test_a_segment_too_short_for_a_frame_is_a_null_transcript_without_confidence(recognizer: Recognizer) -> None:
+    assert transcribe(recognizer, np.zeros(79, np.float32)) == Decoded("", (), 0.0, ())
+
+
+@settings(deadline=None, max_examples=25)
+@given(samples=st.integers(0, 20_000))
+def test_every_frame_is_among_the_first_of_a_window_and_no_step_is_without_one(
+    recognizer: Recognizer, samples: int
+) -> None:
+    config = recognizer.bundle.config
+    frames = config.features.frames_in(samples)
+    steps = config.chunk.steps_for(frames)
+    assert (steps - 1) * config.chunk.shift_frames < frames or steps == 0
+    assert frames <= steps * config.chunk.shift_frames
+    _, rows = stream(recognizer, [babble(1250)[:samples]])
+    assert len(rows) == steps * config.chunk.shift_frames // config.chunk.subsampling_factor
+
+
+def test_no_word_reaches_past_the_segments_end(recognizer: Recognizer) -> None:
+    pcm = babble(1010, seed=2)
+    decoded = transcribe(recognizer, pcm)
+    assert decoded.words[-1].end_ms <= 1010
+    edges = [edge for word in decoded.words for edge in (word.start_ms, word.end_ms)]
+    assert edges == sorted(edges)
+
+
+def test_a_window_stays_the_same_until_it_is_taken(recognizer: Recognizer) -> None:
+    segment = SegmentRecognition(recognizer)
+    assert segment.next_window() is None
+    segment.push(babble(1000))
+    window = segment.next_window()
+    segment.push(babble(1000, seed=1))
+    assert window is not None
+    assert segment.next_window() is window
+    assert segment.recognized_samples == 0
+    log_probs, (state,) = recognizer.step([segment.state], window[None])
+    segment.take(log_probs[0], state, busy_ms=3.0, waited_ms=2.0)
+    assert segment.state is state
+    assert segment.next_window() is not window
+    assert segment.recognized_samples == 32 * 160
+    timings = {timing.stage: timing for timing in segment.timings()}
+    assert list(timings) == ["features", "recognizer", "decoder"]
+    assert (timings["recognizer"].busy_ms, timings["recognizer"].wait_ms) == (3.0, 2.0)
+    assert timings["features"].busy_ms > 0
+
+
+def test_a_batch_equals_its_streams_one_by_one(recognizer: Recognizer) -> None:
+    random = np.random.default_rng(7)
+    windows = random.normal(-8, 4, (3, 5, 35, 80)).astype(np.float32)
+    batch = alone = [recognizer.start()] * 5
+    for step in range(3):
+        together, batch = recognizer.step(batch, windows[step])
+        singles = [recognizer.step([state], windows[step, row][None]) for row, state in enumerate(alone)]
+        alone = [state for _, (state,) in singles]
+        np.testing.assert_allclose(together, np.concatenate([log_probs for log_probs, _ in singles]), atol=TOLERANCE)
+        for one, other in zip(batch, alone, strict=True):
+            np.testing.assert_allclose(one.channel, other.channel, atol=TOLERANCE)
+            np.testing.assert_allclose(one.time, other.time, atol=TOLERANCE)
+            assert one.channel_length == other.channel_length
+
+
+def test_a_state_is_never_written_to(recognizer: Recognizer) -> None:
+    _, (state,) = recognizer.step([recognizer.start()], np.ones((1, 35, 80), np.float32))
+    copy = state.channel.copy(), state.time.copy(), state.channel_length.copy()
+    first, _ = recognizer.step([state], np.zeros((1, 35, 80), np.float32))
+    second, _ = recognizer.step([state], np.zeros((1, 35, 80), np.float32))
+    np.testing.assert_array_equal(first, second)
+    for before, after in zip(copy, (state.channel, state.time, state.channel_length), strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert not recognizer.start().channel.any()
+
+
+def sherpa_tokens(bundle: Bundle, pcm: Pcm) -> list[str]:
+    """What sherpa-onnx makes of the sound, padded with as much silence as is ours to add, and no more."""
+    sherpa = pytest.importorskip("sherpa_onnx")
+    peer = sherpa.OnlineRecognizer.from_nemo_ctc(
+        model=str(bundle.path / "model.onnx"), tokens=str(bundle.path / "tokens.txt"), num_threads=1
+    )
+    config = bundle.config
+    steps = config.chunk.steps_for(config.features.frames_in(pcm.size))
+    # One frame more than ours: sherpa waits until there is a frame beyond the window.
+    silence = config.features.samples_for(config.chunk.frames_for(steps) + 1) - pcm.size
+    line = peer.create_stream()
+    line.accept_waveform(16_000, np.concatenate([pcm, np.zeros(silence, np.float32)]))
+    while peer.is_ready(line):
+        peer.decode_stream(line)
+    return [str(token).replace(" ", SPACE) for token in peer.tokens(line)]
+
+
+def assert_same_tokens(bundle: Bundle, sounds: list[Pcm]) -> None:
+    ours = Recognizer(bundle)
+    for pcm in sounds:
+        expected = [bundle.tokens[token] for token in transcribe(ours, pcm).tokens]
+        assert sherpa_tokens(bundle, pcm) == expected
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_sherpa_onnx_gives_the_same_tokens(tmp_path: Path, seed: int) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny", seed, features="nemo-fbank")
+    assert_same_tokens(bundle, [babble(duration_ms, seed) for duration_ms in (1270, 1290, 4000)])
+
+
+def real_bundle() -> Bundle:
+    try:
+        return load_bundle(Path(os.environ.get("VOXLOOP_BUNDLE") or default_bundle_path()))
+    except ConfigError:
+        pytest.skip("no real bundle here; VOXLOOP_BUNDLE may name one")
+
+
+def test_sherpa_onnx_gives_the_same_tokens_for_a_real_bundle() -> None:
+    bundle = real_bundle()
+    if bundle.config.features.kind != "nemo-fbank":
+        pytest.skip("sherpa-onnx gives every model of this layout NeMo's features; this one was trained with Kaldi's")
+    assert_same_tokens(bundle, [babble(duration_ms, seed=1) for duration_ms in (1270, 4000)])
+
+
+def test_streaming_equals_offline_for_a_real_bundle() -> None:
+    real = Recognizer(real_bundle())
+    pcm = babble(3000, seed=4)
+    whole, whole_rows = stream(real, [pcm])
+    pieces, pieces_rows = stream(real, [chunk.pcm for chunk in cut(pcm, [320, 7, 5000])])
+    assert pieces == whole
+    np.testing.assert_allclose(pieces_rows, whole_rows, atol=TOLERANCE)
