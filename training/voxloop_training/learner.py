@@ -1,5 +1,6 @@
 """One step of training: two processes' gradients, one update."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,6 @@ from voxloop_training.peers import Peers
 from voxloop_training.recipe import Recipe, StageConfig
 from voxloop_training.tokens import Tokens
 from voxloop_training.training_data import TrainingData
-
-_SIGNALS = 5
-"""Numbers that travel behind the gradient: loss, characters, seconds of audio, the leader's clock, stop requests."""
-
 
 @dataclass(frozen=True)
 class StepReport:
@@ -45,7 +42,7 @@ class Learner:
         mean, deviation = data.feature_statistics()
         self.model.mean.copy_(mean)
         self.model.deviation.copy_(deviation)
-        self.optimizer = MasterOptimizer(self.model, recipe.optimizer)
+        self.optimizer = MasterOptimizer(self.model, recipe.optimizer, peers)
 
     def step(
         self, clip_ids: tuple[str, ...], stage: StageConfig, step: int, learning_rate: float, clock_s: float, stop: bool
@@ -53,10 +50,10 @@ class Learner:
         """Learn from a batch; clock and stop request count only as the sum over peers sees them."""
         loss, characters, seconds = self._backward(clip_ids, stage, step)
         signals = torch.tensor([loss, characters, seconds, clock_s if self._peers.leads else 0.0, float(stop)])
-        row = self._peers.sum(torch.cat((self.optimizer.take_gradient(), signals)))
-        gradient, shared = row[:-_SIGNALS], [float(value) for value in row[-_SIGNALS:]]
+        gradient = self._peers.sum(self.optimizer.take_gradient()).float()
+        shared: list[float] = self._peers.sum(signals).tolist()
         per_character = 1.0 / max(1.0, shared[1])
-        finite = bool(torch.isfinite(row).all())
+        finite = math.isfinite(shared[0]) and bool(torch.isfinite(gradient).all())
         norm = self.optimizer.step(gradient * per_character, learning_rate) if finite else float("nan")
         return StepReport(shared[0] * per_character, shared[2], shared[3], norm, not finite, shared[4] > 0)
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from voxloop_training.muon import Muon
+from voxloop_training.peers import Peers
 
 
 class OptimizerConfig(BaseModel):
@@ -24,7 +25,7 @@ class OptimizerConfig(BaseModel):
 class MasterOptimizer:
     """Owns float32 copies of a model's weights; after each step the model gets them rounded to its own precision."""
 
-    def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
+    def __init__(self, model: nn.Module, config: OptimizerConfig, peers: Peers) -> None:
         self._config = config
         self._weights = list(model.parameters())
         self._masters = [weight.detach().float().clone() for weight in self._weights]
@@ -32,7 +33,8 @@ class MasterOptimizer:
         matrix = [name.startswith("blocks.") and weight.ndim == 2 for name, weight in model.named_parameters()]
         self._matrices = [index for index, _ in enumerate(names) if matrix[index]]
         self._others = [index for index, _ in enumerate(names) if not matrix[index]]
-        self._muon = Muon([self._masters[i] for i in self._matrices], config.momentum_ratio, config.weight_decay)
+        inner = [self._masters[i] for i in self._matrices]
+        self._muon = Muon(inner, config.momentum_ratio, config.weight_decay, peers)
         others = [self._masters[i] for i in self._others]
         self._adamw = torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
         if config.precision == "bf16":
@@ -45,10 +47,10 @@ class MasterOptimizer:
         return sum(master.numel() for master in self._masters)
 
     def take_gradient(self) -> Tensor:
-        """All gradients in one (size) float32 row; the model's are dropped."""
+        """All gradients in one (size) row of the model's precision; the model's are dropped."""
         rows = [
-            torch.zeros_like(master).flatten() if weight.grad is None else weight.grad.float().flatten()
-            for weight, master in zip(self._weights, self._masters, strict=True)
+            torch.zeros_like(weight).flatten() if weight.grad is None else weight.grad.flatten()
+            for weight in self._weights
         ]
         for weight in self._weights:
             weight.grad = None
