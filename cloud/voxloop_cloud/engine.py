@@ -5,15 +5,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
-from voxloop_proto.audio import Pcm
-from voxloop_proto.telemetry import StageTiming
-from voxloop_proto.v1 import voxloop_pb2 as pb
 
 from voxloop_cloud.batcher import Batcher
 from voxloop_cloud.bundle import Bundle, find_bundle, load_bundle
 from voxloop_cloud.decoder import Decoded, Hypothesis
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_proto.audio import Pcm
+from voxloop_proto.telemetry import StageTiming
+from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
 class EngineConfig(BaseModel):
@@ -23,7 +23,9 @@ class EngineConfig(BaseModel):
 
     bundle: str | None = Field(None, description="folder of a bundle, or its name in the store; none: the default one")
     max_batch: int = Field(8, ge=1, le=256, description="most windows recognised at once")
-    max_wait_ms: float = Field(5.0, ge=0, le=1_000, description="longest wait for others to join a batch, in ms")
+    max_wait_ms: float = Field(
+        0.0, ge=0, le=1_000, description="longest wait for others to join a batch, in ms; 0: whoever is there goes"
+    )
     queue_limit: int = Field(256, ge=1, description="most windows waiting; beyond it segments fail as overloaded")
     threads: int = Field(1, ge=1, le=256, description="batches recognised at the same time, one core each")
 

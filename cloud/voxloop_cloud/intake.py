@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 
+from voxloop_cloud.limits import Limits
 from voxloop_proto.audio import Pcm, from_pcm16, ms_to_samples
 from voxloop_proto.contract import MAX_PAYLOAD_BYTES, OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ContractError
 from voxloop_proto.opus import OpusDecoder
 from voxloop_proto.v1 import voxloop_pb2 as pb
-
-from voxloop_cloud.limits import Limits
 
 
 def _decode_pcm16(payload: bytes) -> Pcm:

@@ -3,6 +3,7 @@
 import re
 
 from pydantic import BaseModel, ConfigDict, Field
+
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import MAX_HOTWORD_CHARACTERS, OPUS_PACKET_SAMPLES, SCHEMA_VERSION
 from voxloop_proto.errors import ContractError

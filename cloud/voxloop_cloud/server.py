@@ -12,6 +12,11 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from pydantic import BaseModel, ConfigDict, Field
+
+from voxloop_cloud.engine import Engine, EngineConfig, open_engine
+from voxloop_cloud.limits import Limits
+from voxloop_cloud.results import ResultStore
+from voxloop_cloud.session import Session
 from voxloop_proto import __version__
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
@@ -19,11 +24,6 @@ from voxloop_proto.errors import ConfigError, ModelError, OverloadError, Voxloop
 from voxloop_proto.process import resident_bytes
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
-
-from voxloop_cloud.engine import Engine, EngineConfig, open_engine
-from voxloop_cloud.limits import Limits
-from voxloop_cloud.results import ResultStore
-from voxloop_cloud.session import Session
 
 _LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "unix")
 _SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name

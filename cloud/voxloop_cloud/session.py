@@ -4,15 +4,14 @@ import time
 from collections.abc import AsyncIterator
 from enum import Enum, auto
 
-from voxloop_proto.contract import SCHEMA_VERSION
-from voxloop_proto.errors import ContractError, VoxloopError, to_failure
-from voxloop_proto.v1 import voxloop_pb2 as pb
-
 from voxloop_cloud.engine import Engine, SegmentWork
 from voxloop_cloud.intake import SegmentIntake
 from voxloop_cloud.limits import Limits, check_hello
 from voxloop_cloud.results import ResultStore, SessionResults
 from voxloop_cloud.transcript import to_transcript
+from voxloop_proto.contract import SCHEMA_VERSION
+from voxloop_proto.errors import ContractError, VoxloopError, to_failure
+from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
 class Phase(Enum):
@@ -99,7 +98,7 @@ class Session:
         return self._guarded(self._end(request.segment_end), Phase.BETWEEN)
 
     async def _skip(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
-        """The rest of a segment that is answered already: a failed one, or a known one, whose transcript comes again."""
+        """The rest of a segment that is answered already: it failed, or its transcript is known and comes again."""
         if not request.HasField("segment_end"):
             return
         self._phase = Phase.BETWEEN

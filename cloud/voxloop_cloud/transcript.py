@@ -1,12 +1,11 @@
 """Makes the contract's Transcript of what the decoder heard."""
 
+from voxloop_cloud.bundle import Bundle
+from voxloop_cloud.decoder import Decoded
 from voxloop_proto import __version__
 from voxloop_proto.audio import ms_to_samples
 from voxloop_proto.telemetry import StageTiming
 from voxloop_proto.v1 import voxloop_pb2 as pb
-
-from voxloop_cloud.bundle import Bundle
-from voxloop_cloud.decoder import Decoded
 
 
 def to_transcript(

@@ -6,11 +6,14 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 import grpc.aio
 from pydantic import BaseModel, ConfigDict, Field
+
+from voxloop_edge.outbox import Outbox
+from voxloop_edge.wire import WireWriter
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY
 from voxloop_proto.errors import UnavailableError, VoxloopError, from_failure, from_status, row_of
@@ -19,8 +22,10 @@ from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 
-from voxloop_edge.outbox import Outbox
-from voxloop_edge.wire import WireWriter
+if TYPE_CHECKING:
+    from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceAsyncStub
+
+Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]"
 
 
 class ClientConfig(BaseModel):
@@ -97,6 +102,11 @@ def open_channel(config: ClientConfig) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(config.server, options=options)
 
 
+def open_stub(channel: grpc.aio.Channel) -> "SpeechServiceAsyncStub":
+    """The service on a channel; the generated stub is the asynchronous one when its channel is."""
+    return cast("SpeechServiceAsyncStub", SpeechServiceStub(channel))
+
+
 def backoff_ms(attempt: int, config: ClientConfig, chance: float) -> float:
     """Wait before reconnection number `attempt` (from 0): doubled each time, spread by chance (0 to 1) over half."""
     longest = min(config.longest_backoff_ms, config.first_backoff_ms * 2.0**attempt)
@@ -137,7 +147,7 @@ class Client:
         stage_clock: StageClock | None = None,
     ) -> None:
         self.uplink = UplinkCount()
-        self._stub = SpeechServiceStub(channel)
+        self._stub = open_stub(channel)
         self._hello = hello
         self._config = config
         self._on_reply = on_reply
@@ -216,7 +226,13 @@ class Client:
         if self._outbox:
             raise UnavailableError("the server ended the session early")
 
-    async def _write(self, call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]") -> None:
+    async def _write(self, call: Call) -> None:
+        try:
+            await self._write_all(call)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the call is over; why, is said to the one who reads
+
+    async def _write_all(self, call: Call) -> None:
         await self._put(call, pb.RecognizeRequest(hello=self._hello))
         while True:
             message = self._outbox.next_message()
@@ -234,7 +250,7 @@ class Client:
 
     async def _put(
         self,
-        call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]",
+        call: Call,
         message: pb.RecognizeRequest,
     ) -> None:
         self.uplink.sent_bytes += message.ByteSize()
@@ -245,7 +261,7 @@ class Client:
         if message.HasField("segment_end"):
             await self._notify()
 
-    async def _read(self, call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]") -> None:
+    async def _read(self, call: Call) -> None:
         async for response in call:
             self._linked_s = time.monotonic()
             self._was_linked = True

@@ -6,19 +6,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import grpc.aio
+
+from voxloop_edge.client import Client, ClientConfig, Reply, SegmentFailed, TranscriptArrived, open_client
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.hello import make_hello
+from voxloop_edge.manifest import Clip
+from voxloop_edge.pipeline import build_pipeline
+from voxloop_edge.report import SegmentReport, StageTime, UtteranceReport, WordReport
+from voxloop_edge.source import FileSource
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.errors import DataError
 from voxloop_proto.events import Chunk
 from voxloop_proto.scoring import score
 from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
-
-from voxloop_edge.client import Client, ClientConfig, Reply, SegmentFailed, TranscriptArrived, open_client
-from voxloop_edge.manifest import Clip
-from voxloop_edge.pipeline import EdgeConfig, build_pipeline
-from voxloop_edge.report import SegmentReport, StageTime, UtteranceReport, WordReport
-from voxloop_edge.source import FileSource
-from voxloop_edge.wire import hello_for
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class _Heard:
 async def play_clips(
     clips: Sequence[Clip],
     channel: grpc.aio.Channel,
-    edge: EdgeConfig,
+    settings: DeviceConfig,
     client: ClientConfig,
     *,
     realtime: bool,
@@ -62,7 +63,7 @@ async def play_clips(
 
     async def work(number: int) -> None:
         for clip in remaining:
-            on_done(await play_clip(clip, channel, edge, client, f"replay-{number}", realtime))
+            on_done(await play_clip(clip, channel, settings, client, f"replay-{number}", realtime))
 
     workers = [asyncio.create_task(work(number), name=f"replay {number}") for number in range(concurrency)]
     try:
@@ -74,14 +75,14 @@ async def play_clips(
 
 
 async def play_clip(
-    clip: Clip, channel: grpc.aio.Channel, edge: EdgeConfig, client: ClientConfig, device_id: str, realtime: bool
+    clip: Clip, channel: grpc.aio.Channel, settings: DeviceConfig, client: ClientConfig, device_id: str, realtime: bool
 ) -> UtteranceReport:
     """One clip, from its file to its transcript."""
     heard, clock, position = _Heard(), StageClock(), _Position()
     error: str | None = None
-    async with open_client(channel, hello_for(edge, device_id), client, heard.take, clock) as session:
+    async with open_client(channel, make_hello(settings, device_id), client, heard.take, clock) as session:
         try:
-            await _speak(clip, edge, session, clock, position, realtime)
+            await _speak(clip, settings, session, clock, position, realtime)
         except DataError as found:
             error = found.message
         await session.finish()
@@ -99,9 +100,9 @@ class _Position:
 
 
 async def _speak(
-    clip: Clip, edge: EdgeConfig, session: Client, clock: StageClock, position: _Position, realtime: bool
+    clip: Clip, settings: DeviceConfig, session: Client, clock: StageClock, position: _Position, realtime: bool
 ) -> None:
-    pipeline = build_pipeline(edge, clock)
+    pipeline = build_pipeline(settings, clock)
     try:
         async for chunk in _paced(FileSource(clip.audio), realtime, position):
             start_s = time.thread_time()

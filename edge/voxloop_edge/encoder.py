@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
 from voxloop_proto.audio import Pcm, ms_to_samples, to_pcm16
 from voxloop_proto.contract import OPUS_PACKET_SAMPLES
 from voxloop_proto.events import EncodedEvent, SegmentAudio, SegmentEnded, SegmentEvent, SegmentPayload, SegmentStarted

@@ -1,6 +1,7 @@
 """Cuts chunks of any size into frames of one size."""
 
 import numpy as np
+
 from voxloop_proto.audio import SAMPLES_PER_MS, Pcm
 from voxloop_proto.errors import DataError
 from voxloop_proto.events import Chunk, Frame

@@ -7,16 +7,15 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
+from voxloop_edge.client import Client, Reply, open_channel, open_client
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.hello import make_hello
+from voxloop_edge.pipeline import build_pipeline
+from voxloop_edge.source import Source
 from voxloop_proto.audio import level_dbfs
 from voxloop_proto.events import Chunk, EncodedEvent
 from voxloop_proto.stage import Stage
 from voxloop_proto.telemetry import StageClock
-
-from voxloop_edge.client import Client, Reply, open_channel, open_client
-from voxloop_edge.device_config import DeviceConfig
-from voxloop_edge.pipeline import build_pipeline
-from voxloop_edge.source import Source
-from voxloop_edge.wire import hello_for
 
 
 class Watcher(Protocol):
@@ -38,7 +37,7 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
     """
     clock = StageClock()
     pipeline = build_pipeline(settings, clock)
-    hello = hello_for(settings, settings.device_id, interim_results=True)
+    hello = make_hello(settings, interim_results=True)
     async with (
         open_channel(settings.client) as channel,
         open_client(channel, hello, settings.client, watcher.reply, clock) as session,

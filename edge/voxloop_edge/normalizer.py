@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
 from voxloop_proto.audio import SILENCE_DBFS, Pcm, ms_to_samples
 from voxloop_proto.events import SegmentAudio, SegmentEnded, SegmentEvent, SegmentStarted
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
-from voxloop_proto.errors import ConfigError
 
 from voxloop_edge.vad import VadKind
+from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
+from voxloop_proto.errors import ConfigError
 
 FRAME_SAMPLES = 512
 _CONTEXT_SAMPLES = 64  # the model sees the end of the frame before, as in Silero's own wrapper

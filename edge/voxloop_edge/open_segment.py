@@ -1,6 +1,7 @@
 """A segment that has begun and not yet ended: its sound, and what is measured on it."""
 
 import numpy as np
+
 from voxloop_proto.audio import SILENCE_DBFS, Pcm, level_dbfs
 from voxloop_proto.events import (
     EndReason,

@@ -3,16 +3,16 @@
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from voxloop_proto.audio import PaddingPolicy
-from voxloop_proto.events import Chunk, EncodedEvent
-from voxloop_proto.stage import Chain, Stage
-from voxloop_proto.telemetry import Observer, observed
 
 from voxloop_edge.encoder import EncoderConfig, open_encoder
 from voxloop_edge.framer import Framer
 from voxloop_edge.normalizer import Normalizer, NormalizerConfig
 from voxloop_edge.segmenter import Segmenter, SegmenterConfig
 from voxloop_edge.vad import VadConfig, VadStage, open_vad
+from voxloop_proto.audio import PaddingPolicy
+from voxloop_proto.events import Chunk, EncodedEvent
+from voxloop_proto.stage import Chain, Stage
+from voxloop_proto.telemetry import Observer, observed
 
 
 class EdgeConfig(BaseModel):

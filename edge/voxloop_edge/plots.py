@@ -7,6 +7,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from voxloop_edge.report import ReplayReport, UtteranceReport
 
@@ -52,6 +53,7 @@ def _draw_stages(report: ReplayReport, folder: Path) -> Path:
     axes.plot([stages[name].p95_ms for name in names], names, "k|", markersize=10, label="working, 95th percentile")
     axes.invert_yaxis()
     axes.set(xlabel="ms per segment", title="Time in each stage, from microphone to transcript")
+    axes.set_xlim(0, None)
     axes.legend(loc="best")
     return _save(figure, folder / "stages.png")
 
@@ -80,13 +82,13 @@ def _draw_segments(report: ReplayReport, folder: Path) -> Path:
     )
     for axes, utterance in zip(all_axes[:, 0], shown, strict=True):
         _draw_utterance(axes, utterance)
-    all_axes[-1, 0].set_xlabel("s")
+    all_axes[-1, 0].set(xlabel="s", xlim=(0, max(utterance.audio_s for utterance in shown)))
     figure.suptitle("Segments: sent (yellow), last voiced sample (line)")
     return _save(figure, folder / "segments.png")
 
 
 def _draw_utterance(axes: Axes, utterance: UtteranceReport) -> None:
-    axes.set(xlim=(0, None), ylim=(0, 1), yticks=[])
+    axes.set(ylim=(0, 1), yticks=[])
     axes.barh(0.5, utterance.audio_s, height=1.0, color="#eeeeee")
     for segment in utterance.segments:
         axes.barh(0.5, segment.end_s - segment.start_s, left=segment.start_s, height=0.9, color=_SPEECH)
@@ -95,7 +97,7 @@ def _draw_utterance(axes: Axes, utterance: UtteranceReport) -> None:
     axes.set_ylabel(utterance.id[-24:], rotation=0, ha="right", va="center", fontsize=7)
 
 
-def _save(figure: plt.Figure, file: Path) -> Path:
+def _save(figure: Figure, file: Path) -> Path:
     figure.savefig(file, dpi=110)
     plt.close(figure)
     return file

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc.aio
-from voxloop_proto import __version__
-from voxloop_proto.errors import UnavailableError, from_status
-from voxloop_proto.v1 import voxloop_pb2 as pb
-from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 
-from voxloop_edge.client import ClientConfig, open_channel
+from voxloop_edge.client import ClientConfig, open_channel, open_stub
 from voxloop_edge.clip_player import play_clips
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.local_server import open_local_server
 from voxloop_edge.manifest import Clip
 from voxloop_edge.report import ReplayReport, UtteranceReport, slice_by_tags, summarize
+from voxloop_proto import __version__
+from voxloop_proto.errors import UnavailableError, from_status
+from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,7 @@ async def _server_info(channel: grpc.aio.Channel, client: ClientConfig) -> pb.Ge
     """What serves; waits for the server to be there, up to the client's connect timeout."""
     timeout_s = client.connect_timeout_ms / 1000.0
     try:
-        call = SpeechServiceStub(channel).GetServerInfo(
-            pb.GetServerInfoRequest(), timeout=timeout_s, wait_for_ready=True
-        )
+        call = open_stub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=timeout_s, wait_for_ready=True)
         return await call
     except grpc.aio.AioRpcError as error:
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
+
 from voxloop_proto.scoring import Score, score
 
 MOST_SLICES_OF_A_TAG = 50

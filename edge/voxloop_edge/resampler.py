@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import soxr
+
 from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
 from voxloop_proto.errors import ConfigError, DataError
 from voxloop_proto.events import Chunk

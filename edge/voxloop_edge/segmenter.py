@@ -4,11 +4,11 @@ import math
 from collections import deque
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from voxloop_edge.open_segment import OpenSegment
 from voxloop_proto.audio import PaddingPolicy, ms_to_samples
 from voxloop_proto.errors import ConfigError
 from voxloop_proto.events import EndReason, JudgedFrame, SegmentEvent
-
-from voxloop_edge.open_segment import OpenSegment
 
 
 class SegmenterConfig(BaseModel):

@@ -7,10 +7,10 @@ from typing import BinaryIO, Literal, Protocol
 
 import numpy as np
 import soundfile
-from voxloop_proto.errors import ConfigError, DataError
-from voxloop_proto.events import Chunk
 
 from voxloop_edge.resampler import Block, Resampler
+from voxloop_proto.errors import ConfigError, DataError
+from voxloop_proto.events import Chunk
 
 CHUNK_MS = 100
 SampleFormat = Literal["s16le", "f32le"]

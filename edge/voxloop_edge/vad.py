@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
 from voxloop_proto.audio import SAMPLE_RATE_HZ, SAMPLES_PER_MS, Pcm, to_pcm16
 from voxloop_proto.errors import ConfigError
 from voxloop_proto.events import Frame, JudgedFrame

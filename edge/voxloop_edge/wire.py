@@ -1,10 +1,5 @@
-"""Turns what the pipeline says into messages of the contract, and names the device's settings in Hello."""
+"""Turns what the pipeline says into messages of the contract."""
 
-import platform
-import uuid
-
-from voxloop_proto import __version__
-from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.events import EncodedEvent, EndReason, SegmentEnded, SegmentPayload, SegmentStarted
 from voxloop_proto.telemetry import StageTiming
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -14,25 +9,6 @@ _REASON = {
     EndReason.MAX_LENGTH: pb.END_REASON_MAX_LENGTH,
     EndReason.END_OF_STREAM: pb.END_REASON_END_OF_STREAM,
 }
-
-
-def new_session_id() -> str:
-    """A name that no other session has."""
-    return uuid.uuid4().hex
-
-
-def hello(device_id: str, audio_format: pb.AudioFormat, interim_results: bool = False) -> pb.Hello:
-    """The first message of a session; the settings of the stages are filled in by the caller."""
-    return pb.Hello(
-        schema_version=SCHEMA_VERSION,
-        device_id=device_id,
-        device_kind=f"{platform.system()}-{platform.machine()}".lower(),
-        app_version=f"voxloop-edge/{__version__}",
-        session_id=new_session_id(),
-        audio_format=audio_format,
-        interim_results=interim_results,
-        locale="en-US",
-    )
 
 
 class WireWriter:

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import structlog
 import typer
-from voxloop_proto.config import read_settings
 
 from voxloop_cloud.server import ServerConfig, open_server
+from voxloop_proto.config import read_settings
 
 
 def serve(

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
-from voxloop_proto.config import read_settings
 
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.listener import listen_to
 from voxloop_edge.live_view import LiveView
 from voxloop_edge.source import Source, StdinSource
+from voxloop_proto.config import read_settings
 
 
 def listen(

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from voxloop_proto.config import read_settings
-from voxloop_proto.errors import ConfigError, DataError
 
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.display import ReplayProgress, print_report
 from voxloop_edge.manifest import read_clips
 from voxloop_edge.replay import ReplayPlan, run_replay
 from voxloop_edge.report import ReplayReport
+from voxloop_proto.config import read_settings
+from voxloop_proto.errors import ConfigError, DataError
 
 
 def replay(

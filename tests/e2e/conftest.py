@@ -1,0 +1,75 @@
+"""Real processes: a server started as a user would start it."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from voxloop_cloud.testing import tiny_bundle
+
+ROOT = Path(__file__).parents[2]
+QUERIES = ROOT / "tests" / "data" / "queries"
+
+
+def voxloop(*arguments: object) -> list[str]:
+    """The command line of a subcommand."""
+    return [sys.executable, "-m", "voxloop_proto.cli", *map(str, arguments)]
+
+
+class ServerProcess:
+    """A `voxloop serve` that can be killed and started again on its port."""
+
+    def __init__(self, bundle: Path) -> None:
+        self.bundle = bundle
+        self.address = "127.0.0.1:0"
+        self._process: subprocess.Popen[str]
+
+    def start(self) -> None:
+        """Starts it and waits until it listens."""
+        command = voxloop("serve", "--bundle", self.bundle, "--listen", self.address, "--log-level", "error")
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        found = re.search(r"listening on (\S+)", self._process.stdout.readline())
+        assert found is not None, "the server did not start"
+        self.address = found.group(1)
+
+    def kill(self) -> None:
+        """Ends it at once, as a power cut would."""
+        self._process.kill()
+        self._end()
+
+    def terminate(self) -> int:
+        """Asks it to end, as a supervisor would; its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._end()
+
+    def _end(self) -> int:
+        code = self._process.wait(timeout=30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        return code
+
+    @property
+    def is_running(self) -> bool:
+        """True until it has ended."""
+        return self._process.poll() is None
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random bundle: quick, and its gibberish depends on every sample."""
+    return tiny_bundle(tmp_path_factory.mktemp("tiny")).path
+
+
+@pytest.fixture
+def server(tiny: Path) -> Iterator[ServerProcess]:
+    """A server of one's own, to be treated badly."""
+    process = ServerProcess(tiny)
+    process.start()
+    yield process
+    if process.is_running:
+        process.kill()
