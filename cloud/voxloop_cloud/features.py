@@ -17,8 +17,8 @@ class FeatureConfig(BaseModel):
     """How sound becomes features; the same in training and serving: a bundle's [features].
 
     The defaults are those of k2, lhotse and sherpa-onnx. sherpa-onnx gives NeMo's features to models of NeMo's layout,
-    whatever they were trained with: kind nemo-fbank, 0 to 8000 Hz, window hann. A bundle must have these to give the
-    same text there.
+    whatever they were trained with: kind nemo-fbank, 0 to 8000 Hz, window hann. `sherpa_layout` gives a bundle that has
+    Kaldi's the layout in which it gets them there, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

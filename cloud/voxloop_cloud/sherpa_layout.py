@@ -1,8 +1,8 @@
 """Gives a bundle's model the outer shape of a streaming Zipformer CTC, in which sherpa-onnx feeds it Kaldi features.
 
-sherpa-onnx chooses the features by the layout: NeMo's for models of NeMo's layout, Kaldi's for a Zipformer's. So a bundle
-of kind kaldi-fbank needs this once to give the same text there; one of kind nemo-fbank runs as it is. The weights stay
-as they are. Needs the `onnx` package (extra `training`).
+sherpa-onnx chooses the features by the layout: NeMo's for models of NeMo's layout, Kaldi's for a Zipformer's. So a
+bundle of kind kaldi-fbank needs this once to give the same text there; one of kind nemo-fbank runs as it is. The
+weights stay as they are. Needs the `onnx` package (extra `training`).
 """
 
 from pathlib import Path

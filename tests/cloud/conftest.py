@@ -1,12 +1,14 @@
-"""A tiny bundle and its recognizer, made once."""
+"""A tiny bundle and its recognizer, made once; a real bundle, if there is one."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from voxloop_cloud.bundle import Bundle
+from voxloop_cloud.bundle import Bundle, default_bundle_path, load_bundle
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.testing import tiny_bundle
+from voxloop_proto.errors import ConfigError
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,12 @@ def recognizer(bundle: Bundle) -> Recognizer:
 def own_bundle(tmp_path: Path) -> Bundle:
     """One to break."""
     return tiny_bundle(tmp_path / "own")
+
+
+@pytest.fixture(scope="session")
+def real_bundle() -> Bundle:
+    """The bundle that VOXLOOP_BUNDLE names, or the default one."""
+    try:
+        return load_bundle(Path(os.environ.get("VOXLOOP_BUNDLE") or default_bundle_path()))
+    except ConfigError:
+        pytest.skip("no real bundle here; VOXLOOP_BUNDLE may name one")

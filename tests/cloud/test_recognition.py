@@ -1,21 +1,17 @@
 """Streaming equals offline, however the sound is cut; a batch equals its streams one by one."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxloop_cloud.bundle import Bundle, default_bundle_path, load_bundle
-from voxloop_cloud.decoder import SPACE, Decoded
+from voxloop_cloud.bundle import Bundle
+from voxloop_cloud.decoder import Decoded
 from voxloop_cloud.recognition import SegmentRecognition, transcribe
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_cloud.testing import babble, tiny_bundle
+from voxloop_cloud.testing import babble
 from voxloop_proto.audio import Pcm
-from voxloop_proto.errors import ConfigError
 from voxloop_proto.testing import cut
 
 TOLERANCE = 1e-5
@@ -152,52 +148,8 @@ def test_a_state_is_never_written_to(recognizer: Recognizer) -> None:
     assert not recognizer.start().channel.any()
 
 
-def sherpa_tokens(bundle: Bundle, pcm: Pcm) -> list[str]:
-    """What sherpa-onnx makes of the sound, padded with as much silence as is ours to add, and no more."""
-    sherpa = pytest.importorskip("sherpa_onnx")
-    peer = sherpa.OnlineRecognizer.from_nemo_ctc(
-        model=str(bundle.path / "model.onnx"), tokens=str(bundle.path / "tokens.txt"), num_threads=1
-    )
-    config = bundle.config
-    steps = config.chunk.steps_for(config.features.frames_in(pcm.size))
-    # One frame more than ours: sherpa waits until there is a frame beyond the window.
-    silence = config.features.samples_for(config.chunk.frames_for(steps) + 1) - pcm.size
-    line = peer.create_stream()
-    line.accept_waveform(16_000, np.concatenate([pcm, np.zeros(silence, np.float32)]))
-    while peer.is_ready(line):
-        peer.decode_stream(line)
-    return [str(token).replace(" ", SPACE) for token in peer.tokens(line)]
-
-
-def assert_same_tokens(bundle: Bundle, sounds: list[Pcm]) -> None:
-    ours = Recognizer(bundle)
-    for pcm in sounds:
-        expected = [bundle.tokens[token] for token in transcribe(ours, pcm).tokens]
-        assert sherpa_tokens(bundle, pcm) == expected
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_sherpa_onnx_gives_the_same_tokens(tmp_path: Path, seed: int) -> None:
-    bundle = tiny_bundle(tmp_path / "tiny", seed, features="nemo-fbank")
-    assert_same_tokens(bundle, [babble(duration_ms, seed) for duration_ms in (1270, 1290, 4000)])
-
-
-def real_bundle() -> Bundle:
-    try:
-        return load_bundle(Path(os.environ.get("VOXLOOP_BUNDLE") or default_bundle_path()))
-    except ConfigError:
-        pytest.skip("no real bundle here; VOXLOOP_BUNDLE may name one")
-
-
-def test_sherpa_onnx_gives_the_same_tokens_for_a_real_bundle() -> None:
-    bundle = real_bundle()
-    if bundle.config.features.kind != "nemo-fbank":
-        pytest.skip("sherpa-onnx gives every model of this layout NeMo's features; this one was trained with Kaldi's")
-    assert_same_tokens(bundle, [babble(duration_ms, seed=1) for duration_ms in (1270, 4000)])
-
-
-def test_streaming_equals_offline_for_a_real_bundle() -> None:
-    real = Recognizer(real_bundle())
+def test_streaming_equals_offline_for_a_real_bundle(real_bundle: Bundle) -> None:
+    real = Recognizer(real_bundle)
     pcm = babble(3000, seed=4)
     whole, whole_rows = stream(real, [pcm])
     pieces, pieces_rows = stream(real, [chunk.pcm for chunk in cut(pcm, [320, 7, 5000])])

@@ -1,0 +1,65 @@
+"""The same weights in sherpa-onnx give the same tokens."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voxloop_cloud.bundle import MODEL_FILE, TOKENS_FILE, Bundle
+from voxloop_cloud.decoder import SPACE
+from voxloop_cloud.recognition import transcribe
+from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.sherpa_layout import write_zipformer_layout
+from voxloop_cloud.testing import babble, tiny_bundle
+from voxloop_proto.audio import Pcm
+from voxloop_proto.errors import ConfigError
+
+sherpa: Any = pytest.importorskip("sherpa_onnx")
+
+
+def peer_of(bundle: Bundle, folder: Path) -> Any:
+    """sherpa-onnx with the bundle's model: as it is if its features are NeMo's, else in a Zipformer's layout."""
+    tokens = str(bundle.path / TOKENS_FILE)
+    if bundle.config.features.kind == "nemo-fbank":
+        return sherpa.OnlineRecognizer.from_nemo_ctc(model=str(bundle.path / MODEL_FILE), tokens=tokens, num_threads=1)
+    write_zipformer_layout(bundle, folder / "zipformer.onnx")
+    return sherpa.OnlineRecognizer.from_zipformer2_ctc(
+        model=str(folder / "zipformer.onnx"), tokens=tokens, num_threads=1
+    )
+
+
+def peers_tokens(peer: Any, bundle: Bundle, pcm: Pcm) -> list[str]:
+    """What sherpa-onnx makes of the sound, padded with as much silence as is ours to add."""
+    config = bundle.config
+    steps = config.chunk.steps_for(config.features.frames_in(pcm.size))
+    # One frame more than ours: sherpa-onnx waits until there is a frame beyond the window.
+    silence = config.features.samples_for(config.chunk.frames_for(steps) + 1) - pcm.size
+    stream = peer.create_stream()
+    stream.accept_waveform(16_000, np.concatenate([pcm, np.zeros(silence, np.float32)]))
+    while peer.is_ready(stream):
+        peer.decode_stream(stream)
+    return [str(token).replace(" ", SPACE) for token in peer.tokens(stream)]
+
+
+def assert_same_tokens(bundle: Bundle, folder: Path, sounds: list[Pcm]) -> None:
+    ours, peer = Recognizer(bundle), peer_of(bundle, folder)
+    for pcm in sounds:
+        assert peers_tokens(peer, bundle, pcm) == [bundle.tokens[token] for token in transcribe(ours, pcm).tokens]
+
+
+@pytest.mark.parametrize("features", ["kaldi-fbank", "nemo-fbank"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_sherpa_onnx_gives_the_same_tokens(tmp_path: Path, features: Any, seed: int) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny", seed, features=features)
+    assert_same_tokens(bundle, tmp_path, [babble(duration_ms, seed) for duration_ms in (1270, 1290, 4000)])
+
+
+def test_sherpa_onnx_gives_the_same_tokens_for_a_real_bundle(real_bundle: Bundle, tmp_path: Path) -> None:
+    assert_same_tokens(real_bundle, tmp_path, [babble(duration_ms, seed=1) for duration_ms in (1270, 4000)])
+
+
+def test_a_bundle_with_nemos_features_needs_no_other_layout(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny", features="nemo-fbank")
+    with pytest.raises(ConfigError, match="use from_nemo_ctc"):
+        write_zipformer_layout(bundle, tmp_path / "zipformer.onnx")
