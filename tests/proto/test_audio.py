@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from voxloop_proto.audio import (
     PCM16_FULL_SCALE,
     SILENCE_DBFS,

@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 
 import pytest
 from typer.testing import CliRunner
+
 from voxloop_proto import __version__
 from voxloop_proto.cli import app
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
+
 from voxloop_proto.config import read_settings
 from voxloop_proto.errors import ConfigError
 

@@ -4,6 +4,7 @@ import inspect
 
 import grpc
 import pytest
+
 from voxloop_proto import errors
 from voxloop_proto.errors import ERROR_TABLE, VoxloopError, from_failure, from_status, row_of, to_failure
 from voxloop_proto.v1 import voxloop_pb2 as pb

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from voxloop_proto.audio import Pcm
 from voxloop_proto.errors import ConfigError, ContractError
 from voxloop_proto.opus import OPUS_PACKET_SAMPLES, OpusDecoder, OpusEncoder, split_packets

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from voxloop_proto.stage import Chain, run
 
 
