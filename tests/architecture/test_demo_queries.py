@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+
 from voxloop_proto.scoring import normalize
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "queries"
