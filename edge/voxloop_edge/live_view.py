@@ -60,10 +60,11 @@ class LiveView:
 
     def _refresh(self) -> None:
         if self._live is not None:
-            self._live.update(_status(self._level_dbfs, self._forming, self._out.width))
+            self._live.update(status_line(self._level_dbfs, self._forming, self._out.width))
 
 
-def _status(level_dbfs: float, forming: str, width: int) -> Text:
+def status_line(level_dbfs: float, forming: str, width: int) -> Text:
+    """The bottom line: the level from -60 dBFS to full scale, and the newest of the text as far as there is room."""
     share = min(1.0, max(0.0, 1.0 - level_dbfs / QUIETEST_DBFS))
     filled = round(share * METER_WIDTH)
     status = Text("█" * filled + "·" * (METER_WIDTH - filled), style="green" if level_dbfs < -3 else "red")

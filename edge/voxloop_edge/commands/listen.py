@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, BinaryIO, Literal, cast
 
 import typer
 
@@ -52,7 +52,9 @@ def listen(
 @contextlib.contextmanager
 def _open_source(device: str | None, stdin: str | None, rate_hz: int, channels: int) -> Iterator[Source]:
     if stdin is not None:
-        yield StdinSource(sys.stdin.buffer, rate_hz, channels, cast(Literal["s16le", "f32le"], stdin))
+        # Unbuffered: a thread that waits in a buffered read holds a lock that the interpreter's end needs.
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as pipe:
+            yield StdinSource(cast(BinaryIO, pipe), rate_hz, channels, cast(Literal["s16le", "f32le"], stdin))
         return
     from voxloop_edge.microphone import Microphone  # noqa: PLC0415 (needs the sound system)
 
