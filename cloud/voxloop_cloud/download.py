@@ -60,8 +60,8 @@ def download(
         )
 
 
-class _SameTrust(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from https to anything else."""
+class HttpsOnly(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to https, and to nothing else."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -82,6 +82,6 @@ def _check_scheme(url: str) -> None:
 
 
 def _open(url: str) -> Any:  # the library's: an HTTPResponse or an addinfourl
-    opener = urllib.request.build_opener(_SameTrust)
+    opener = urllib.request.build_opener(HttpsOnly)
     request = urllib.request.Request(url, headers={"User-Agent": f"voxloop/{__version__}"})
     return opener.open(request, timeout=TIMEOUT_S)

@@ -18,7 +18,12 @@ from voxloop_proto.errors import ContractError
 _MIB = 2**20
 _COLUMNS = ("name", "bundle", "version", "language", "MiB", "ok")
 
-models = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, verify, import and fetch model bundles.")
+models = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="List, verify, import and fetch model bundles.",
+)
 
 
 @models.command("list")

@@ -4,8 +4,10 @@ import hashlib
 import io
 import stat
 import tarfile
+import urllib.request
 import zipfile
 from collections.abc import Callable
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,16 @@ def test_addresses_and_checksums_that_are_none_are_refused(tmp_path: Path) -> No
         download.download("https://localhost/x", "12", tmp_path / "x")
     with pytest.raises(UnavailableError, match="cannot be fetched"):
         download.download((tmp_path / "nothing").as_uri(), "0" * 64, tmp_path / "x")
+
+
+def test_a_redirect_away_from_https_is_refused() -> None:
+    handler, request = download.HttpsOnly(), urllib.request.Request("https://example.org/a")
+    followed = handler.redirect_request(request, io.BytesIO(), 302, "Found", HTTPMessage(), "https://example.org/b")
+    assert followed is not None
+    assert followed.full_url == "https://example.org/b"
+    for target in ("http://example.org/b", "file:///etc/passwd"):
+        with pytest.raises(ContractError, match="allowed is https only"):
+            handler.redirect_request(request, io.BytesIO(), 302, "Found", HTTPMessage(), target)
 
 
 def test_a_download_that_is_too_large_is_stopped(tmp_path: Path) -> None:
