@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from voxloop_edge.client import ClientConfig, backoff_ms
 from voxloop_edge.outbox import Outbox
 from voxloop_edge.wire import WireWriter
-from voxloop_proto.events import EndReason, SegmentEnded, SegmentMeasures, SegmentPayload, SegmentStarted
+from voxloop_proto.events import EncodedEvent, EndReason, SegmentEnded, SegmentMeasures, SegmentPayload, SegmentStarted
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 MEASURES = SegmentMeasures(-30.0, 0.0, 0.9, 20.0)
@@ -18,7 +18,8 @@ def segment(segment_id: int, payloads: int) -> list[pb.RecognizeRequest]:
     started = SegmentStarted(segment_id, 0, 0, -60.0, 3.0)
     ended = SegmentEnded(segment_id, 100 * payloads, 90 * payloads, EndReason.SILENCE, MEASURES)
     sound = [SegmentPayload(segment_id, bytes(200), 100, 3.0)] * payloads
-    return [wire.write(event) for event in (started, *sound, ended)]
+    events: list[EncodedEvent] = [started, *sound, ended]
+    return [wire.write(event) for event in events]
 
 
 def drain(outbox: Outbox) -> list[pb.RecognizeRequest]:
