@@ -14,7 +14,7 @@ import soundfile
 from lhotse import CutSet, MonoCut
 
 from voxloop_training.corpus import SAMPLE_RATE_HZ
-from voxloop_training.errors import DataError
+from voxloop_proto.errors import DataError
 
 Samples = npt.NDArray[np.float32]
 """(N,) float32 in [-1, 1] at 16 kHz."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 
-from voxloop_training.errors import DataError
+from voxloop_proto.errors import DataError
 
 _PATTERN: Final = "step-*.pt"
 BEST: Final = "best.pt"

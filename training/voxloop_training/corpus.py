@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NewType
 
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 
-from voxloop_training.errors import DataError
+from voxloop_proto.errors import DataError
 from voxloop_training.manifest import Row, read_rows
 
 SAMPLE_RATE_HZ: Final = 16_000
@@ -41,6 +41,13 @@ def noise_cuts(manifest: Path) -> TrainingCuts:
     rows = read_rows(manifest)
     _require_split(rows, manifest, "noise")
     return TrainingCuts(to_cuts([row for row in rows if is_training_noise(row)], manifest.parent.parent))
+
+
+def join_training_cuts(root: Path, manifests: Sequence[str], noise: str | None) -> TrainingCuts:
+    """Everything that a recipe trains on, noise clips included."""
+    parts = [training_cuts(root / manifest) for manifest in manifests]
+    parts += [noise_cuts(root / noise)] if noise else []
+    return TrainingCuts(CutSet.from_cuts(cut for part in parts for cut in part))
 
 
 def dev_cuts(manifest: Path) -> CutSet:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from voxloop_training.errors import DataError
+from voxloop_proto.errors import DataError
 
 
 class Row(BaseModel):

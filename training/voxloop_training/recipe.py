@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxloop_training.augmentation import AugmentationConfig
-from voxloop_training.errors import RecipeError
+from voxloop_proto.errors import ConfigError
 from voxloop_training.model import ConformerConfig
 from voxloop_training.optimizer import OptimizerConfig
 from voxloop_training.schedule import ScheduleConfig
@@ -68,11 +68,11 @@ class Recipe(BaseModel):
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Read a TOML recipe; raises RecipeError that names each field at fault."""
+    """Read a TOML recipe; raises ConfigError that names each field at fault."""
     try:
         return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"cannot read recipe {path}: {error}") from error
+        raise ConfigError(f"cannot read recipe {path}: {error}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
-        raise RecipeError(f"recipe {path}: {faults}") from error
+        raise ConfigError(f"recipe {path}: {faults}") from error

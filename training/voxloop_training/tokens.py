@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from voxloop_training.errors import DataError
+from voxloop_proto.errors import DataError
 
 SPACE: Final = "\u2581"
 BLANK: Final = "<blk>"

@@ -12,7 +12,7 @@ import torch
 
 from voxloop_training.checkpoint import CheckpointStore
 from voxloop_training.dev_sets import DevSet, read_all
-from voxloop_training.errors import ModelError
+from voxloop_proto.errors import ModelError
 from voxloop_training.learner import Learner, StepReport
 from voxloop_training.peers import Peers
 from voxloop_training.progress import Progress

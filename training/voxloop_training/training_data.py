@@ -9,9 +9,9 @@ from voxloop_training.audio_cache import AudioCache, open_cache
 from voxloop_training.augmentation import Augmenter
 from voxloop_training.augmentation.spec_augment import spec_augment
 from voxloop_training.batch import Batch, collate
-from voxloop_training.corpus import TrainingCuts, noise_cuts, training_cuts
+from voxloop_training.corpus import join_training_cuts, noise_cuts
 from voxloop_training.epoch_plan import StepPlan, clips_of, plan_epoch
-from voxloop_training.errors import DataError
+from voxloop_proto.errors import DataError
 from voxloop_training.features import Fbank
 from voxloop_training.peers import Peers
 from voxloop_training.recipe import Recipe, StageConfig
@@ -24,15 +24,14 @@ class TrainingData:
     def __init__(self, recipe: Recipe, root: Path, peers: Peers, tokens: Tokens) -> None:
         self._recipe = recipe
         self._peers = peers
-        self._noise = noise_cuts(root / recipe.data.noise) if recipe.data.noise else None
-        self.cuts = _join(recipe, root, self._noise)
+        self.cuts = join_training_cuts(root, recipe.data.train, recipe.data.noise)
         if peers.leads:
             open_cache(self.cuts, recipe.data.cache)
         peers.wait()
         self._cache: AudioCache = open_cache(self.cuts, recipe.data.cache)
         self._clips = clips_of(self.cuts)
         self._ids = {cut.id: tokens.to_ids(cut.supervisions[0].text or "") for cut in self.cuts}
-        noise_ids = list(self._noise.ids) if self._noise is not None else []
+        noise_ids = list(noise_cuts(root / recipe.data.noise).ids) if recipe.data.noise else []
         self._augment = Augmenter(recipe.augmentation, noise_ids, self._cache.load)
         self._fbank = Fbank(recipe.model.mel_bins)
 
@@ -65,11 +64,3 @@ class TrainingData:
         level = [self._augment.set_level(self._cache.load(spoken[i]), rng) for i in chosen]
         frames = torch.cat([self._fbank(torch.from_numpy(samples)[None])[0] for samples in level])
         return frames.mean(dim=0), frames.std(dim=0)
-
-
-def _join(recipe: Recipe, root: Path, noise: TrainingCuts | None) -> TrainingCuts:
-    joined = training_cuts(root / recipe.data.train[0])
-    for manifest in recipe.data.train[1:]:
-        joined = TrainingCuts(joined + training_cuts(root / manifest))
-    joined = joined if noise is None else TrainingCuts(joined + noise)
-    return TrainingCuts(joined.to_eager())

@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from voxloop_training.corpus import data_root
-from voxloop_training.errors import RecipeError
+from voxloop_proto.errors import ConfigError
 from voxloop_training.peers import join_peers
 from voxloop_training.recipe import Recipe, load_recipe
 from voxloop_training.trainer import Trainer
@@ -48,7 +48,7 @@ def train(
     stop = StopRequest()
     settings = _with_budget(load_recipe(recipe), max_minutes, max_steps)
     if not resume and any((run_dir / "checkpoints").glob("*.pt")):
-        raise RecipeError(f"{run_dir} holds a run; choose another folder or resume it")
+        raise ConfigError(f"{run_dir} holds a run; choose another folder or resume it")
     run_dir.mkdir(parents=True, exist_ok=True)
     with join_peers(settings.loop.threads) as peers:
         done = Trainer(settings, run_dir, data_root(), peers, stop_requested=stop).run()
