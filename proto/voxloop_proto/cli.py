@@ -53,6 +53,10 @@ class LazyCommands(TyperGroup):
         except VoxloopError as error:
             typer.echo(f"voxloop: {error.message}", err=True)
             raise typer.Exit(row_of(error).exit_code) from error
+        except ModuleNotFoundError as error:
+            missing = _missing_extra(ctx.invoked_subcommand, error)
+            typer.echo(f"voxloop: {missing.message}", err=True)
+            raise typer.Exit(row_of(missing).exit_code) from error
         except KeyboardInterrupt:
             typer.echo("voxloop: interrupted", err=True)
             raise typer.Exit(INTERRUPTED_EXIT_CODE) from None
@@ -62,11 +66,7 @@ def _load(point: EntryPoint) -> Any:
     try:
         function: Any = point.load()
     except ModuleNotFoundError as error:
-        extra = _EXTRA_OF_PACKAGE.get(point.module.split(".")[0], point.module)
-        raise ConfigError(
-            f"'voxloop {point.name}' needs the library '{error.name}', which is not installed; "
-            f"install it with: pip install 'voxloop[{extra}]'"
-        ) from error
+        raise _missing_extra(point.name, error) from error
     if isinstance(function, typer.Typer):
         command = typer.main.get_command(function)
     else:
@@ -75,6 +75,15 @@ def _load(point: EntryPoint) -> Any:
         command = typer.main.get_command(app)
     command.name = point.name
     return command
+
+
+def _missing_extra(command: str, error: ModuleNotFoundError) -> ConfigError:
+    module = next(iter(entry_points(group=_GROUP, name=command))).module
+    extra = _EXTRA_OF_PACKAGE.get(module.split(".")[0], module)
+    return ConfigError(
+        f"'voxloop {command}' needs the library '{error.name}', which is not installed; "
+        f"install it with: pip install 'voxloop[{extra}]'"
+    )
 
 
 app = typer.Typer(
