@@ -1,5 +1,6 @@
 """The same weights in sherpa-onnx give the same tokens."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.sherpa_layout import write_zipformer_layout
 from voxloop_cloud.testing import babble, tiny_bundle
-from voxloop_proto.audio import Pcm
+from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
 from voxloop_proto.errors import ConfigError
+
+QUERIES = Path(__file__).parents[1] / "data" / "queries"
+SAME_BUT_FOR_TIES = 0.97
 
 sherpa: Any = pytest.importorskip("sherpa_onnx")
 
@@ -36,27 +40,47 @@ def peers_tokens(peer: Any, bundle: Bundle, pcm: Pcm) -> list[str]:
     # One frame more than ours: sherpa-onnx waits until there is a frame beyond the window.
     silence = config.features.samples_for(config.chunk.frames_for(steps) + 1) - pcm.size
     stream = peer.create_stream()
-    stream.accept_waveform(16_000, np.concatenate([pcm, np.zeros(silence, np.float32)]))
+    stream.accept_waveform(SAMPLE_RATE_HZ, np.concatenate([pcm, np.zeros(silence, np.float32)]))
     while peer.is_ready(stream):
         peer.decode_stream(stream)
     return [str(token).replace(" ", SPACE) for token in peer.tokens(stream)]
 
 
-def assert_same_tokens(bundle: Bundle, folder: Path, sounds: list[Pcm]) -> None:
+def recorded_queries() -> list[Pcm]:
+    soundfile = pytest.importorskip("soundfile")
+    read = [soundfile.read(file, dtype="float32") for file in sorted(QUERIES.glob("*.flac"))]
+    return [pcm for pcm, rate_hz in read if rate_hz == SAMPLE_RATE_HZ and pcm.ndim == 1]
+
+
+def tokens_of_both(bundle: Bundle, folder: Path, sounds: list[Pcm]) -> tuple[list[list[str]], list[list[str]]]:
+    """Our tokens and sherpa-onnx's, for each sound."""
     ours, peer = Recognizer(bundle), peer_of(bundle, folder)
-    for pcm in sounds:
-        assert peers_tokens(peer, bundle, pcm) == [bundle.tokens[token] for token in transcribe(ours, pcm).tokens]
+    return (
+        [[bundle.tokens[token] for token in transcribe(ours, pcm).tokens] for pcm in sounds],
+        [peers_tokens(peer, bundle, pcm) for pcm in sounds],
+    )
 
 
 @pytest.mark.parametrize("features", ["kaldi-fbank", "nemo-fbank"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_sherpa_onnx_gives_the_same_tokens(tmp_path: Path, features: Any, seed: int) -> None:
     bundle = tiny_bundle(tmp_path / "tiny", seed, features=features)
-    assert_same_tokens(bundle, tmp_path, [babble(duration_ms, seed) for duration_ms in (1270, 1290, 4000)])
+    ours, peers = tokens_of_both(bundle, tmp_path, [babble(duration_ms, seed) for duration_ms in (1270, 1290, 4000)])
+    assert ours == peers
 
 
 def test_sherpa_onnx_gives_the_same_tokens_for_a_real_bundle(real_bundle: Bundle, tmp_path: Path) -> None:
-    assert_same_tokens(real_bundle, tmp_path, [babble(duration_ms, seed=1) for duration_ms in (1270, 4000)])
+    """But for ties: activations that are rounded to 8 bits make log-probabilities differ by 0.1 between two builds of
+    onnxruntime, or for features that differ by 1e-6."""
+    ours, peers = tokens_of_both(real_bundle, tmp_path, recorded_queries())
+    if real_bundle.config.model.quantization == "none":
+        assert ours == peers
+    else:
+        alike = [
+            difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
+            for one, other in zip(ours, peers, strict=True)
+        ]
+        assert sum(alike) / len(alike) > SAME_BUT_FOR_TIES
 
 
 def test_a_bundle_with_nemos_features_needs_no_other_layout(tmp_path: Path) -> None:
