@@ -12,6 +12,8 @@ BLOCK_MS = 10
 _BLOCK_SAMPLES = ms_to_samples(BLOCK_MS)
 _RAMP = (np.arange(_BLOCK_SAMPLES, dtype=np.float32) + 1) / _BLOCK_SAMPLES
 _LEAST_POWER = 1e-10  # SILENCE_DBFS
+_PAUSE_RATIO = 0.01  # a block 20 dB below the loudest of its segment is a pause
+_BURST_RATIO = 16.0  # a block over 12 dB above the level of speech counts as that: a slammed door is no level of speech
 
 
 class NormalizerConfig(BaseModel):
@@ -23,7 +25,8 @@ class NormalizerConfig(BaseModel):
     target_dbfs: float = Field(-23.0, ge=-60, le=-6, description="level of speech to aim at, RMS in dBFS")
     max_gain_db: float = Field(30.0, ge=0, le=60, description="most that is added, in dB")
     min_gain_db: float = Field(-20.0, ge=-60, le=0, description="most that is taken away, in dB, save by the limiter")
-    slew_db_per_s: float = Field(10.0, gt=0, le=200, description="fastest change of gain, in dB per second of speech")
+    rise_db_per_s: float = Field(10.0, gt=0, le=200, description="fastest rise of gain, in dB per second of speech")
+    fall_db_per_s: float = Field(100.0, gt=0, le=400, description="fastest fall of gain, in dB per second of speech")
     release_db_per_s: float = Field(
         60.0, gt=0, le=2000, description="fastest return from the limiter, in dB per second"
     )
@@ -32,7 +35,7 @@ class NormalizerConfig(BaseModel):
         6.0, ge=0, le=40, description="what counts as speech is this far above background, in dB"
     )
     gate_dbfs: float = Field(-65.0, ge=-100, le=-20, description="sound below this never counts as speech, RMS in dBFS")
-    settle_ms: int = Field(90, ge=10, le=2000, description="speech heard before the first gain of a session, in ms")
+    settle_ms: int = Field(300, ge=10, le=2000, description="speech heard before the first gain of a session, in ms")
     ceiling_dbfs: float = Field(-1.0, ge=-20, le=0, description="peaks are held below this by the limiter, in dBFS")
 
 
@@ -40,8 +43,8 @@ class Normalizer:
     """Stage: segments as recorded to segments at one level. Adds 10 to 20 ms of latency.
 
     The level of speech is a running mean of power over 10 ms blocks that stand out from the background; background
-    never raises the gain. The first gain of a session comes from the first settle_ms of speech, which the segmenter has
-    in hand when a segment begins. Later segments go on with what was learned.
+    never raises the gain. The first gain of a session comes from the first settle_ms of speech, so that its first
+    segment is up to settle_ms late in beginning. Later segments go on with what was learned.
 
     The gain at the border of two blocks is never more than either block's peak allows, and changes linearly between
     borders: so the limiter cannot overshoot.
@@ -49,16 +52,22 @@ class Normalizer:
 
     def __init__(self, config: NormalizerConfig) -> None:
         self._config = config
+        self._memory_blocks = max(1, config.memory_ms // BLOCK_MS)
+        self._rise_db = config.rise_db_per_s * BLOCK_MS / 1000.0
+        self._fall_db = config.fall_db_per_s * BLOCK_MS / 1000.0
+        self._release_db = config.release_db_per_s * BLOCK_MS / 1000.0
         self._reset()
 
     def _reset(self) -> None:
         self._speech_power = 0.0  # 0: none heard yet
+        self._speech_blocks = 0
         self._wanted_db = 0.0
         self._gain_db = 0.0
         self._started: SegmentStarted | None = None  # not given out until its first gain is known
         self._waiting: Pcm = np.zeros(0, np.float32)
         self._waiting_start = 0
         self._gate_power = 0.0
+        self._loudest_power = 0.0  # of this segment
 
     def push(self, item: SegmentEvent, /) -> tuple[SegmentEvent, ...]:
         """Takes one event of a segment."""
@@ -79,6 +88,7 @@ class Normalizer:
 
     def _begin(self, started: SegmentStarted) -> tuple[SegmentEvent, ...]:
         self._started = started
+        self._loudest_power = 0.0
         self._waiting = self._waiting[:0]
         self._waiting_start = started.start_sample
         gate_dbfs = max(self._config.gate_dbfs, started.raw_level_dbfs + self._config.gate_margin_db)
@@ -119,10 +129,8 @@ class Normalizer:
             heard = _blocks(self._waiting[started.pre_roll_samples : self._settled_samples(started)])
             powers = _powers(heard)
             loud = powers[powers >= self._gate_power]
-            if len(loud):
-                self._speech_power = float(loud.mean())
-            elif len(powers):
-                self._speech_power = max(float(powers.max()), _LEAST_POWER)
+            self._speech_power = max(float(loud.mean() if len(loud) else powers.max(initial=0.0)), _LEAST_POWER)
+            self._speech_blocks = max(1, len(loud))
             self._wanted_db = self._aim_db()
         first_peak = float(np.abs(self._waiting[:_BLOCK_SAMPLES]).max(initial=0.0))
         self._gain_db = min(self._wanted_db, self._config.ceiling_dbfs - _peak_db(first_peak))
@@ -147,19 +155,21 @@ class Normalizer:
 
     def _follow(self, power: float) -> None:
         """Learns from one block and moves the wanted gain towards its aim."""
-        if power < self._gate_power:
+        self._loudest_power = max(self._loudest_power, power)
+        if power < max(self._gate_power, self._loudest_power * _PAUSE_RATIO):
             return
-        self._speech_power += (power - self._speech_power) * min(1.0, BLOCK_MS / self._config.memory_ms)
-        step_db = self._config.slew_db_per_s * BLOCK_MS / 1000.0
-        self._wanted_db += min(step_db, max(-step_db, self._aim_db() - self._wanted_db))
+        power = min(power, self._speech_power * _BURST_RATIO)
+        self._speech_blocks = min(self._speech_blocks + 1, self._memory_blocks)
+        self._speech_power += (power - self._speech_power) / self._speech_blocks
+        change_db = self._aim_db() - self._wanted_db
+        self._wanted_db += max(-self._fall_db, min(self._rise_db, change_db))
 
     def _aim_db(self) -> float:
         aim_db = self._config.target_dbfs - _to_db(max(self._speech_power, _LEAST_POWER))
         return min(self._config.max_gain_db, max(self._config.min_gain_db, aim_db))
 
     def _next_gain_db(self, gain_db: float, room_db: float) -> float:
-        release_db = self._config.release_db_per_s * BLOCK_MS / 1000.0
-        return min(self._wanted_db, room_db, gain_db + release_db)
+        return min(self._wanted_db, room_db, gain_db + self._release_db)
 
 
 def _blocks(pcm: Pcm) -> Pcm:
