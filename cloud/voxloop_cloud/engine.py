@@ -15,6 +15,9 @@ from voxloop_proto.audio import Pcm
 from voxloop_proto.telemetry import StageTiming
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
+MAX_EXACT_BATCH = 8
+"""Beyond it a core gains little more (docs/decisions/0006) and the last in a batch waits longer."""
+
 
 class EngineConfig(BaseModel):
     """What is served, and how windows of many streams become batches."""
@@ -22,7 +25,9 @@ class EngineConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bundle: str | None = Field(None, description="folder of a bundle, or its name in the store; none: the default one")
-    max_batch: int = Field(8, ge=1, le=256, description="most windows recognised at once")
+    max_batch: int | None = Field(
+        None, ge=1, le=256, description="most windows recognised at once; none: what the bundle's arithmetic allows"
+    )
     max_wait_ms: float = Field(
         0.0, ge=0, le=1_000, description="longest wait for others to join a batch, in ms; 0: whoever is there goes"
     )
@@ -63,9 +68,15 @@ async def open_engine(config: EngineConfig) -> AsyncIterator[Engine]:
     """
     bundle = load_bundle(find_bundle(config.bundle))
     recognizer = Recognizer(bundle)
-    batcher = Batcher(recognizer, config.max_batch, config.max_wait_ms, config.queue_limit, config.threads)
-    async with batcher:
+    max_batch = config.max_batch or _max_batch(bundle)
+    async with Batcher(recognizer, max_batch, config.max_wait_ms, config.queue_limit, config.threads) as batcher:
         yield Engine(bundle, recognizer, batcher)
+
+
+def _max_batch(bundle: Bundle) -> int:
+    """Dynamic int8 scales a whole batch by its largest value: in a batch, a stream's text would depend on its
+    neighbours (docs/decisions/0006)."""
+    return 1 if bundle.config.model.quantization == "int8-dynamic" else MAX_EXACT_BATCH
 
 
 class SegmentWork:
