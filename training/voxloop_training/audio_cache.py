@@ -13,13 +13,9 @@ import numpy.typing as npt
 import soundfile
 from lhotse import CutSet, MonoCut
 
-from voxloop_training.corpus import SAMPLE_RATE_HZ
+from voxloop_proto.audio import PCM16_FULL_SCALE, SAMPLE_RATE_HZ, Pcm
 from voxloop_proto.errors import DataError
 
-Samples = npt.NDArray[np.float32]
-"""(N,) float32 in [-1, 1] at 16 kHz."""
-
-_FULL_SCALE: Final = 32768.0
 _BLOCK_SAMPLES: Final = 1600
 _NOISE_MISSING_S: Final = 10.0
 
@@ -36,12 +32,12 @@ class AudioCache:
     def __contains__(self, cut_id: str) -> bool:
         return cut_id in self._spans
 
-    def load(self, cut_id: str) -> Samples:
+    def load(self, cut_id: str) -> Pcm:
         """A private copy of a clip's samples."""
         if cut_id not in self._spans:
             raise DataError(f"clip {cut_id!r} is not in the audio cache")
         start, stop = self._spans[cut_id]
-        return self._samples[start:stop].astype(np.float32) / _FULL_SCALE
+        return self._samples[start:stop].astype(np.float32) / np.float32(PCM16_FULL_SCALE)
 
 
 def open_cache(cuts: CutSet, parent: Path) -> AudioCache:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voxloop_training.augmentation.step import Samples
+from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
 from voxloop_training.features import SHIFT_SAMPLES, Fbank, frame_count
 from voxloop_training.model.subsampling import OVERLAP_FRAMES, SUBSAMPLING_FRAMES
 
@@ -30,7 +30,7 @@ class Batch:
     seconds: float
 
 
-def collate(clips: Sequence[Samples], ids: Sequence[Sequence[int]], fbank: Fbank) -> Batch:
+def collate(clips: Sequence[Pcm], ids: Sequence[Sequence[int]], fbank: Fbank) -> Batch:
     """Pad with digital silence, as the server does at a segment's end, and compute features."""
     frames = torch.tensor([-(-frame_count(len(clip)) // SUBSAMPLING_FRAMES) for clip in clips])
     length_samples = (int(frames.max()) * SUBSAMPLING_FRAMES + OVERLAP_FRAMES) * SHIFT_SAMPLES
@@ -39,6 +39,6 @@ def collate(clips: Sequence[Samples], ids: Sequence[Sequence[int]], fbank: Fbank
     for row, (clip, spelled) in enumerate(zip(clips, ids, strict=True)):
         samples[row, : min(len(clip), length_samples)] = clip[:length_samples]
         targets[row, : len(spelled)] = torch.tensor(spelled, dtype=torch.int64)
-    seconds = sum(map(len, clips)) / 16_000
+    seconds = sum(map(len, clips)) / SAMPLE_RATE_HZ
     lengths = torch.tensor([len(spelled) for spelled in ids])
     return Batch(fbank(torch.from_numpy(samples)), frames, targets, lengths, seconds)

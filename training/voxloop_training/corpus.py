@@ -4,21 +4,18 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NewType
+from typing import Final
 
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 
+from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.errors import DataError
 from voxloop_training.manifest import Row, read_rows
 
-SAMPLE_RATE_HZ: Final = 16_000
 DEV_SPEAKERS: Final = frozenset({"librispeech-train-clean-5-2136", "librispeech-train-clean-5-5789"})
 """Two readers of librispeech-train-clean-5 that no model is trained on: they are its dev set."""
 NOISE_SET: Final = "esc10-noise"
 NOISE_TRAIN_RATIO: Final = 0.7
-
-TrainingCuts = NewType("TrainingCuts", CutSet)
-"""Cuts that a model may learn from: only `training_cuts` and `noise_cuts` make them."""
 
 
 def data_root() -> Path:
@@ -29,25 +26,25 @@ def data_root() -> Path:
     return root.resolve()
 
 
-def training_cuts(manifest: Path) -> TrainingCuts:
+def training_cuts(manifest: Path) -> CutSet:
     """Cuts of a `train` manifest, without the held-out speakers. Raises DataError for any other split."""
     rows = read_rows(manifest)
     _require_split(rows, manifest, "train")
-    return TrainingCuts(to_cuts([row for row in rows if row.speaker not in DEV_SPEAKERS], manifest.parent.parent))
+    return to_cuts([row for row in rows if row.speaker not in DEV_SPEAKERS], manifest.parent.parent)
 
 
-def noise_cuts(manifest: Path) -> TrainingCuts:
+def noise_cuts(manifest: Path) -> CutSet:
     """The share of the noise clips that training may use; the rest stays unseen, to test for words in noise."""
     rows = read_rows(manifest)
     _require_split(rows, manifest, "noise")
-    return TrainingCuts(to_cuts([row for row in rows if is_training_noise(row)], manifest.parent.parent))
+    return to_cuts([row for row in rows if is_training_noise(row)], manifest.parent.parent)
 
 
-def join_training_cuts(root: Path, manifests: Sequence[str], noise: str | None) -> TrainingCuts:
+def join_training_cuts(root: Path, manifests: Sequence[str], noise: str | None) -> CutSet:
     """Everything that a recipe trains on, noise clips included."""
     parts = [training_cuts(root / manifest) for manifest in manifests]
     parts += [noise_cuts(root / noise)] if noise else []
-    return TrainingCuts(CutSet.from_cuts(cut for part in parts for cut in part))
+    return CutSet.from_cuts(cut for part in parts for cut in part)
 
 
 def dev_cuts(manifest: Path) -> CutSet:

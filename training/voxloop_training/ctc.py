@@ -1,7 +1,5 @@
 """The CTC loss of a batch, as a sum, so that processes with unequal batches can be added up."""
 
-from typing import cast
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,7 +14,7 @@ def ctc_sum(log_probabilities: Tensor, batch: Batch, blank_id: int, outputs_per_
 
     log_probabilities (B, T, V) float32.
     """
-    loss = functional.ctc_loss(
+    return functional.ctc_loss(
         log_probabilities.transpose(0, 1),
         batch.targets,
         batch.encoder_frames * outputs_per_frame,
@@ -25,7 +23,6 @@ def ctc_sum(log_probabilities: Tensor, batch: Batch, blank_id: int, outputs_per_
         reduction="sum",
         zero_infinity=True,
     )
-    return cast(Tensor, loss)
 
 
 @torch.no_grad()

@@ -11,11 +11,11 @@ import numpy as np
 
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_proto.audio import PCM16_FULL_SCALE
 from voxloop_training.audio_cache import read_pcm
 from voxloop_training.manifest import Row, read_rows
 from voxloop_training.scoring import score
 
-_FULL_SCALE: Final = np.float32(32768.0)
 _DURATION_EDGES_S: Final = (2.0, 5.0, 10.0)
 
 
@@ -32,7 +32,7 @@ def read_clips(recognizer: Recognizer, rows: Sequence[Row], root: Path, threads:
     """Transcribe clips exactly as the server does, several at a time."""
 
     def read(row: Row) -> Heard:
-        decoded = transcribe(recognizer, read_pcm(root / row.audio).astype(np.float32) / _FULL_SCALE)
+        decoded = transcribe(recognizer, read_pcm(root / row.audio).astype(np.float32) / np.float32(PCM16_FULL_SCALE))
         return Heard(row, decoded.text, decoded.confidence)
 
     with ThreadPoolExecutor(threads) as pool:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SAMPLE_RATE_HZ: Final = 16_000
+from voxloop_proto.audio import SAMPLE_RATE_HZ
+
 FRAME_SAMPLES: Final = 400
 SHIFT_SAMPLES: Final = 160
 FFT_SAMPLES: Final = 512

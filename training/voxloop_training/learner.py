@@ -14,6 +14,7 @@ from voxloop_training.recipe import Recipe, StageConfig
 from voxloop_training.tokens import Tokens
 from voxloop_training.training_data import TrainingData
 
+
 @dataclass(frozen=True)
 class StepReport:
     """What all peers know after a step.

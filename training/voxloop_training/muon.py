@@ -47,7 +47,7 @@ class Muon:
             for i, update in zip(mine, orthogonalize(torch.stack(ahead)) if mine else (), strict=True):
                 updates[i] = update
         row = self._peers.sum(torch.cat([update.flatten() for update in updates]))
-        pieces = row.split([update.numel() for update in updates])
+        pieces = torch.split(row, [update.numel() for update in updates])
         return [piece.view_as(update) for piece, update in zip(pieces, updates, strict=True)]
 
     def state(self) -> list[Tensor]:

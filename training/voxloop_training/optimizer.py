@@ -16,7 +16,9 @@ class OptimizerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     learning_rate: float = Field(3e-3, gt=0, le=0.1, description="peak learning rate of both optimisers")
-    weight_decay: float = Field(0.05, ge=0, le=1, description="decoupled weight decay, times the learning rate per step")
+    weight_decay: float = Field(
+        0.05, ge=0, le=1, description="decoupled weight decay, times the learning rate per step"
+    )
     momentum_ratio: float = Field(0.95, ge=0, lt=1, description="Muon's momentum")
     clip_norm: float = Field(2.0, gt=0, description="largest gradient norm, per token; larger gradients are scaled")
     precision: Literal["bf16", "fp32"] = Field("bf16", description="precision of the model's weights while training")
@@ -60,7 +62,7 @@ class MasterOptimizer:
         """Update masters and model from a (size) float32 gradient; returns its norm before clipping."""
         norm = float(gradient.norm())
         gradient = gradient * min(1.0, self._config.clip_norm / (norm + 1e-12))
-        pieces = gradient.split([master.numel() for master in self._masters])
+        pieces = torch.split(gradient, [master.numel() for master in self._masters])
         shaped = [piece.view_as(master) for piece, master in zip(pieces, self._masters, strict=True)]
         self._muon.step([shaped[i] for i in self._matrices], learning_rate)
         for index in self._others:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from voxloop_training.augmentation import AugmentationConfig
 from voxloop_proto.errors import ConfigError
+from voxloop_training.augmentation import AugmentationConfig
 from voxloop_training.model import ConformerConfig
 from voxloop_training.optimizer import OptimizerConfig
 from voxloop_training.schedule import ScheduleConfig
@@ -33,7 +33,9 @@ class StageConfig(BaseModel):
     batch_s: float = Field(60.0, gt=0, description="audio per process and step, padding included, seconds")
     augmented: bool = Field(True, description="whether clips are augmented")
     steps: int | None = Field(None, gt=0, description="most steps in this stage; without it, to the run's end")
-    until_loss: float = Field(0.0, ge=0, description="smoothed loss per character, nats, that ends the stage; 0 for never")
+    until_loss: float = Field(
+        0.0, ge=0, description="smoothed loss per character, nats, that ends the stage; 0 for never"
+    )
 
 
 class LoopConfig(BaseModel):
@@ -45,11 +47,14 @@ class LoopConfig(BaseModel):
     threads: int = Field(1, ge=1, description="threads per process; one process per core is faster than threads")
     middle_weight: float = Field(0.3, ge=0, lt=1, description="weight of the middle block's CTC loss")
     chunk_frames: tuple[int, ...] = Field((4, 8, 8, 16), description="chunk sizes drawn per step, frames of 40 ms")
-    dev_chunk_frames: int = Field(8, ge=1, description="chunk size that dev sets are read with and the model is served with")
+    dev_chunk_frames: int = Field(
+        8, ge=1, description="chunk size that dev sets are read with and the model is served with"
+    )
     log_steps: int = Field(20, ge=1, description="steps between log lines")
     evaluate_minutes: float = Field(8.0, gt=0, description="minutes of training between evaluations")
     save_minutes: float = Field(3.0, gt=0, description="minutes of training between checkpoints")
     keep_checkpoints: int = Field(6, ge=1, description="checkpoints kept besides the best")
+    tracking: bool = Field(True, description="whether figures also go to MLflow, in an sqlite file of the run's folder")
     skip_limit: int = Field(50, ge=1, description="non-finite steps in a row after which the run stops")
 
 

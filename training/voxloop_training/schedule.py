@@ -10,7 +10,9 @@ class ScheduleConfig(BaseModel):
 
     warmup_steps: int = Field(200, ge=0, description="steps of linear rise")
     decay_ratio: float = Field(0.25, ge=0, le=1, description="last share of the budget in which the rate falls to zero")
-    budget_minutes: float | None = Field(None, gt=0, description="length of the run in minutes of training; pauses don't count")
+    budget_minutes: float | None = Field(
+        None, gt=0, description="length of the run in minutes of training; pauses don't count"
+    )
     budget_steps: int | None = Field(None, gt=0, description="length of the run in steps")
 
     def progress(self, elapsed_s: float, steps: int) -> float:

@@ -1,28 +1,28 @@
 """The training loop: curriculum, budget, checkpoints, evaluation."""
 
-import json
+import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 import torch
 
+from voxloop_proto.errors import ModelError
 from voxloop_training.checkpoint import CheckpointStore
 from voxloop_training.dev_sets import DevSet, read_all
-from voxloop_proto.errors import ModelError
+from voxloop_training.epoch_plan import StepPlan
 from voxloop_training.learner import Learner, StepReport
 from voxloop_training.peers import Peers
 from voxloop_training.progress import Progress
 from voxloop_training.recipe import Recipe, StageConfig
-from voxloop_training.scoring import Score
+from voxloop_training.run_log import RunLog
 from voxloop_training.tokens import Tokens
-from voxloop_training.tracking import Tracker
 from voxloop_training.training_data import TrainingData
 
-_SMOOTHING = 0.02
+_SMOOTHING: Final = 0.02
 log = structlog.get_logger("training")
 
 
@@ -48,11 +48,17 @@ class Trainer:
         self.learner = Learner(recipe, self._data, peers, self._tokens)
         self._store = CheckpointStore(folder / "checkpoints", recipe.loop.keep_checkpoints)
         self.progress = self._resume()
-        self._tracker = Tracker.open(folder, recipe) if peers.leads else None
-        self._evaluations = folder / "evaluations.jsonl"
+        self._log = RunLog(folder, recipe) if peers.leads else None
 
     def run(self) -> bool:
         """Train to the end of the budget; False when it was stopped before that."""
+        try:
+            return self._run()
+        finally:
+            if self._log:
+                self._log.close()
+
+    def _run(self) -> bool:
         started_s = self._clock_s() - self.progress.elapsed_s
         plan = self._plan()
         while not self._spent():
@@ -62,7 +68,6 @@ class Trainer:
             report = self._step(plan[self.progress.index], self._clock_s() - started_s)
             self._keep_up()
             if self._stage_is_over():
-                log.info("stage_over", stage=self.progress.stage, step=self.progress.step)
                 self.progress = self.progress.next_stage()
                 plan = self._plan()
             if report.stop:
@@ -75,7 +80,7 @@ class Trainer:
     def _stage(self) -> StageConfig:
         return self._recipe.stages[min(self.progress.stage, len(self._recipe.stages) - 1)]
 
-    def _plan(self) -> list[tuple[tuple[str, ...], ...]]:
+    def _plan(self) -> list[StepPlan]:
         return self._data.plan(self._stage(), self.progress.epoch)
 
     def _spent(self) -> bool:
@@ -85,31 +90,20 @@ class Trainer:
         stage, progress = self._stage(), self.progress
         if progress.stage + 1 >= len(self._recipe.stages):
             return False
-        return progress.smoothed_loss < stage.until_loss or progress.stage_step >= (stage.steps or 1 << 62)
+        too_long = stage.steps is not None and progress.stage_step >= stage.steps
+        return too_long or progress.smoothed_loss < stage.until_loss
 
-    def _step(self, batches: tuple[tuple[str, ...], ...], clock_s: float) -> StepReport:
+    def _step(self, batches: StepPlan, clock_s: float) -> StepReport:
         now, config = self.progress, self._recipe
         rate = config.optimizer.learning_rate * config.schedule.factor(now.elapsed_s, now.step)
         mine = batches[self._peers.rank]
         report = self.learner.step(mine, self._stage(), now.step, rate, clock_s, self._stop_requested())
-        self.progress = _after(now, report)
+        self.progress = progress_after(now, report)
         if self.progress.skipped_in_a_row >= config.loop.skip_limit:
             raise ModelError(f"{config.loop.skip_limit} steps in a row were not finite; the last checkpoint is good")
-        if self._peers.leads and self.progress.step % config.loop.log_steps == 0:
-            self._log_step(report, rate)
+        if self._log:
+            self._log.step(self.progress, report, rate)
         return report
-
-    def _log_step(self, report: StepReport, rate: float) -> None:
-        now = self.progress
-        speed_ratio = now.hours_seen * 3600 / max(1e-9, now.elapsed_s)
-        log.info(
-            "step", step=now.step, stage=now.stage, epoch=now.epoch, loss=round(now.smoothed_loss, 3),
-            gradient_norm=round(report.gradient_norm, 2), learning_rate=f"{rate:.2e}", hours=round(now.hours_seen, 2),
-            minutes=round(now.elapsed_s / 60, 1), speed=f"{speed_ratio:.0f}x", skipped=now.skipped,
-        )  # fmt: skip
-        if self._tracker:
-            values = {"loss": now.smoothed_loss, "learning_rate": rate, "hours_seen": now.hours_seen}
-            self._tracker.log(values, now.step)
 
     def _keep_up(self) -> None:
         """Evaluate and save when it is time; all peers agree, because they share one clock."""
@@ -122,30 +116,15 @@ class Trainer:
     def _evaluate(self) -> None:
         if not self._dev:
             return
-        scores = read_all(
-            self._dev, self.learner.model, self._peers, self._tokens, self._recipe.loop.dev_chunk_frames
-        )
+        chunk_frames = self._recipe.loop.dev_chunk_frames
+        scores = read_all(self._dev, self.learner.model, self._peers, self._tokens, chunk_frames)
         mean = sum(score.cer_ratio for score in scores.values()) / len(scores)
-        better = mean < self.progress.best_cer_ratio
-        self.progress = replace(
-            self.progress,
-            evaluated_at_s=self.progress.elapsed_s,
-            best_cer_ratio=min(mean, self.progress.best_cer_ratio),
-        )
-        if self._peers.leads:
-            self._report(scores)
-            if better:
+        best = self.progress.best_cer_ratio
+        self.progress = replace(self.progress, evaluated_at_s=self.progress.elapsed_s, best_cer_ratio=min(mean, best))
+        if self._log:
+            self._log.scores(self.progress, scores)
+            if mean < best:
                 self._store.save_best(self._state())
-
-    def _report(self, scores: dict[str, Score]) -> None:
-        now = self.progress
-        row = {"step": now.step, "minutes": round(now.elapsed_s / 60, 1), "hours_seen": round(now.hours_seen, 2)}
-        with self._evaluations.open("a", encoding="utf-8") as sink:
-            sink.write(json.dumps(row | {name: asdict(score) for name, score in scores.items()}) + "\n")
-        for name, score in scores.items():
-            log.info("dev", set=name, wer=f"{score.wer_ratio:.3f}", cer=f"{score.cer_ratio:.3f}", hours=row["hours_seen"])
-            if self._tracker:
-                self._tracker.log({f"{name}.wer": score.wer_ratio, f"{name}.cer": score.cer_ratio}, now.step)
 
     def _save(self) -> None:
         self.progress = replace(self.progress, saved_at_s=self.progress.elapsed_s)
@@ -173,29 +152,31 @@ class Trainer:
             self.learner.model.mean.copy_(state["model"]["mean"])
             self.learner.model.deviation.copy_(state["model"]["deviation"])
         progress = Progress(**state["progress"])
-        log.info("resumed", step=progress.step, minutes=round(progress.elapsed_s / 60, 1))
+        if self._peers.leads:
+            log.info("resumed", step=progress.step, minutes=round(progress.elapsed_s / 60, 1))
         return progress
 
 
-def _after(now: Progress, report: StepReport) -> Progress:
-    """Progress after a step; the smoothed loss ignores skipped steps."""
-    weight = 0.0 if report.skipped else max(_SMOOTHING, 1.0 / (now.step + 1))
-    loss = now.smoothed_loss if report.skipped else report.loss_per_character
-    audio_s = 0.0 if report.skipped else report.audio_s
+def progress_after(now: Progress, report: StepReport) -> Progress:
+    """Progress after a step; a skipped step moves on in the data, but its loss and its audio do not count."""
+    kept = not report.skipped
+    weight = max(_SMOOTHING, 1.0 / (now.step + 1)) if kept else 0.0
+    loss = report.loss_per_character if kept else now.smoothed_loss
     return replace(
         now,
         step=now.step + 1,
         stage_step=now.stage_step + 1,
         index=now.index + 1,
-        elapsed_s=report.clock_s if report.clock_s == report.clock_s else now.elapsed_s,
-        hours_seen=now.hours_seen + audio_s / 3600,
+        elapsed_s=report.clock_s if math.isfinite(report.clock_s) else now.elapsed_s,
+        hours_seen=now.hours_seen + (report.audio_s / 3600 if kept else 0.0),
         smoothed_loss=now.smoothed_loss + weight * (loss - now.smoothed_loss),
         skipped=now.skipped + report.skipped,
-        skipped_in_a_row=now.skipped_in_a_row + 1 if report.skipped else 0,
+        skipped_in_a_row=0 if kept else now.skipped_in_a_row + 1,
     )
 
 
 def _open_dev_sets(recipe: Recipe, root: Path, peers: Peers) -> list[DevSet]:
+    """The leader decodes first, so that the others find the audio cached."""
     if not peers.leads:
         peers.wait()
     sets = [DevSet(root / manifest, recipe.data.cache) for manifest in recipe.data.dev]

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from voxloop_proto.errors import DataError
 from voxloop_training.audio_cache import AudioCache, open_cache
 from voxloop_training.augmentation import Augmenter
 from voxloop_training.augmentation.spec_augment import spec_augment
 from voxloop_training.batch import Batch, collate
 from voxloop_training.corpus import join_training_cuts, noise_cuts
 from voxloop_training.epoch_plan import StepPlan, clips_of, plan_epoch
-from voxloop_proto.errors import DataError
 from voxloop_training.features import Fbank
 from voxloop_training.peers import Peers
 from voxloop_training.recipe import Recipe, StageConfig

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxloop_proto.audio import Pcm
 from voxloop_training.augmentation.codec import Codec, CodecConfig
 from voxloop_training.augmentation.level import Level, LevelConfig
 from voxloop_training.augmentation.noise import Noise, NoiseConfig
@@ -12,7 +13,7 @@ from voxloop_training.augmentation.room import Room, RoomConfig
 from voxloop_training.augmentation.silence import Silence, SilenceConfig
 from voxloop_training.augmentation.spec_augment import SpecAugmentConfig
 from voxloop_training.augmentation.speed import Speed, SpeedConfig
-from voxloop_training.augmentation.step import AugmentationStep, Samples
+from voxloop_training.augmentation.step import AugmentationStep
 
 
 class AugmentationConfig(BaseModel):
@@ -32,7 +33,7 @@ class AugmentationConfig(BaseModel):
 class Augmenter:
     """Speed, silence, room, noise, codec, level: speaker first, converter last."""
 
-    def __init__(self, config: AugmentationConfig, noise_ids: Sequence[str], load: Callable[[str], Samples]) -> None:
+    def __init__(self, config: AugmentationConfig, noise_ids: Sequence[str], load: Callable[[str], Pcm]) -> None:
         self.set_level = Level(config.level)
         self._steps: tuple[AugmentationStep, ...] = (
             Speed(config.speed),
@@ -43,7 +44,7 @@ class Augmenter:
             self.set_level,
         )
 
-    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+    def __call__(self, samples: Pcm, rng: np.random.Generator) -> Pcm:
         for step in self._steps:
             samples = step(samples, rng)
         return samples

@@ -8,9 +8,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torchaudio.functional import resample
 
-from voxloop_training.augmentation.step import Samples
+from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
 
-_SAMPLE_RATE_HZ = 16_000
 _MU = 255.0
 
 
@@ -30,7 +29,7 @@ class Codec:
     def __init__(self, config: CodecConfig) -> None:
         self._config = config
 
-    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+    def __call__(self, samples: Pcm, rng: np.random.Generator) -> Pcm:
         chance, c = rng.random(), self._config
         if chance < c.narrow_band:
             return narrow_band(samples)
@@ -41,13 +40,13 @@ class Codec:
         return samples
 
 
-def narrow_band(samples: Samples) -> Samples:
+def narrow_band(samples: Pcm) -> Pcm:
     """Down to 8 kHz and up again: nothing is left above 4 kHz."""
     low = resample(torch.from_numpy(samples), 2, 1)
     return _fit(resample(low, 1, 2).numpy(), len(samples))
 
 
-def mu_law(samples: Samples) -> Samples:
+def mu_law(samples: Pcm) -> Pcm:
     """Eight bits per sample with G.711's curve."""
     clipped = np.clip(samples, -1.0, 1.0)
     pressed = np.sign(clipped) * np.log1p(_MU * np.abs(clipped)) / np.log1p(_MU)
@@ -55,19 +54,17 @@ def mu_law(samples: Samples) -> Samples:
     return np.asarray(np.sign(coarse) * np.expm1(np.abs(coarse) * np.log1p(_MU)) / _MU, dtype=np.float32)
 
 
-def opus(samples: Samples, compression_ratio: float) -> Samples:
+def opus(samples: Pcm, compression_ratio: float) -> Pcm:
     """Through Ogg Opus and back; a ratio of 1 is the lowest bit rate (6 kbit/s)."""
     packed = io.BytesIO()
     clipped = np.clip(samples, -1.0, 1.0)
-    soundfile.write(
-        packed, clipped, _SAMPLE_RATE_HZ, format="OGG", subtype="OPUS", compression_level=compression_ratio
-    )
+    soundfile.write(packed, clipped, SAMPLE_RATE_HZ, format="OGG", subtype="OPUS", compression_level=compression_ratio)
     packed.seek(0)
     decoded, _ = soundfile.read(packed, dtype="float32")
     return _fit(decoded, len(samples))
 
 
-def _fit(samples: Samples, length_samples: int) -> Samples:
+def _fit(samples: Pcm, length_samples: int) -> Pcm:
     """Cut or zero-pad to a length."""
     short = max(0, length_samples - len(samples))
     return np.asarray(np.pad(samples[:length_samples], (0, short)), dtype=np.float32)

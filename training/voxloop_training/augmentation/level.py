@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxloop_training.augmentation.step import Samples, level_dbfs
+from voxloop_proto.audio import Pcm, level_dbfs
 
 
 class LevelConfig(BaseModel):
@@ -21,7 +21,7 @@ class Level:
     def __init__(self, config: LevelConfig) -> None:
         self._config = config
 
-    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+    def __call__(self, samples: Pcm, rng: np.random.Generator) -> Pcm:
         wanted_dbfs = self._config.target_dbfs + self._config.spread_db * rng.standard_normal()
         gain = np.float32(10.0 ** ((wanted_dbfs - level_dbfs(samples)) / 20.0))
-        return np.clip(samples * gain, -1.0, 1.0, dtype=np.float32)
+        return np.asarray(np.clip(samples * gain, -1.0, 1.0), dtype=np.float32)

@@ -3,9 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxloop_training.augmentation.step import Samples
-
-_SAMPLES_PER_MS = 16
+from voxloop_proto.audio import SAMPLES_PER_MS, Pcm
 
 
 class SilenceConfig(BaseModel):
@@ -23,8 +21,8 @@ class Silence:
     def __init__(self, config: SilenceConfig) -> None:
         self._config = config
 
-    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
-        before, after = rng.integers(0, self._config.longest_ms * _SAMPLES_PER_MS + 1, size=2)
+    def __call__(self, samples: Pcm, rng: np.random.Generator) -> Pcm:
+        before, after = rng.integers(0, self._config.longest_ms * SAMPLES_PER_MS + 1, size=2)
         padded = np.pad(samples, (int(before), int(after)))
         floor = np.float32(10.0 ** (rng.uniform(*self._config.floor_dbfs) / 20.0))
         padded += floor * rng.standard_normal(len(padded), dtype=np.float32)

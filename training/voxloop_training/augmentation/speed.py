@@ -5,7 +5,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torchaudio.functional import resample
 
-from voxloop_training.augmentation.step import Samples
+from voxloop_proto.audio import Pcm
 
 
 class SpeedConfig(BaseModel):
@@ -22,7 +22,7 @@ class Speed:
     def __init__(self, config: SpeedConfig) -> None:
         self._percents = config.percents
 
-    def __call__(self, samples: Samples, rng: np.random.Generator) -> Samples:
+    def __call__(self, samples: Pcm, rng: np.random.Generator) -> Pcm:
         percent = int(rng.choice(self._percents))
         if percent == 100:
             return samples

@@ -2,15 +2,15 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import structlog
 import typer
 
-from voxloop_training.corpus import data_root
 from voxloop_proto.errors import ConfigError
+from voxloop_training.corpus import data_root
 from voxloop_training.peers import join_peers
 from voxloop_training.recipe import Recipe, load_recipe
 from voxloop_training.trainer import Trainer
@@ -30,7 +30,7 @@ class StopRequest:
     def __call__(self) -> bool:
         return self.made
 
-    def _make(self, number: int, frame: FrameType | None) -> None:
+    def _make(self, *_: object) -> None:
         self.made = True
 
 
@@ -45,6 +45,7 @@ def train(
 
     The learning rate falls over the last part of the budget. Ctrl-C saves a checkpoint and exits with 130.
     """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     stop = StopRequest()
     settings = _with_budget(load_recipe(recipe), max_minutes, max_steps)
     if not resume and any((run_dir / "checkpoints").glob("*.pt")):

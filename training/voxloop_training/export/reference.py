@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from lhotse import CutSet
 
-from voxloop_proto.audio import level_dbfs
-from voxloop_training.audio_cache import AudioCache, Samples
+from voxloop_proto.audio import Pcm, level_dbfs
+from voxloop_training.audio_cache import AudioCache
 
 _FRAME_SAMPLES: Final = 320
 _EDGES: Final[dict[str, npt.NDArray[np.float64]]] = {
@@ -25,7 +25,7 @@ def reference_statistics(cuts: CutSet, cache: AudioCache) -> dict[str, Any]:
     return {"clips": len(rows), "metrics": {name: _summary([row[name] for row in rows], name) for name in _EDGES}}
 
 
-def snr_db(samples: Samples) -> float:
+def snr_db(samples: Pcm) -> float:
     """A guess without a reference: loud (95th percentile) over quiet (10th percentile) frames of 20 ms."""
     frames = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES)
     if not len(frames):

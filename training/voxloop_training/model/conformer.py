@@ -1,7 +1,5 @@
 """The streaming Conformer-CTC recogniser."""
 
-from typing import cast
-
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -104,5 +102,5 @@ class ConformerCtc(nn.Module):
 
     def _classify(self, x: Tensor) -> Tensor:
         """(B, T, D) -> log-probabilities (B, T * outputs_per_frame, V) float32."""
-        scores = cast(Tensor, self.head(x)).float()
-        return functional.log_softmax(scores.unflatten(-1, (self.config.outputs_per_frame, -1)).flatten(1, 2), dim=-1)
+        scores: Tensor = self.head(x).float()
+        return functional.log_softmax(scores.reshape(x.shape[0], -1, self.config.tokens), dim=-1)

@@ -1,0 +1,115 @@
+import json
+import tomllib
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from voxloop_cloud.bundle import load_bundle
+from voxloop_cloud.recognizer import Recognizer
+from voxloop_proto.errors import ModelError
+from voxloop_training.commands.export import export
+from voxloop_training.evaluation import evaluate_manifests, labelled, read_clips
+from voxloop_training.export.audit import audit_of
+from voxloop_training.export.onnx_file import write_int8, write_onnx
+from voxloop_training.export.parity import ParityConfig, largest_differences
+from voxloop_training.features import Fbank
+from voxloop_training.manifest import read_rows
+from voxloop_training.model import ConformerCtc
+from voxloop_training.peers import Peers
+from voxloop_training.recipe import Recipe
+from voxloop_training.trainer import Trainer
+from voxloop_training.weights import load_model
+
+
+@pytest.fixture
+def files(small_model: ConformerCtc, tmp_path: Path) -> tuple[Path, Path]:
+    full, small = tmp_path / "full.onnx", tmp_path / "int8.onnx"
+    write_onnx(small_model, 8, full)
+    write_int8(full, small)
+    return full, small
+
+
+def test_onnx_and_streaming_say_what_the_model_says(small_model: ConformerCtc, files: tuple[Path, Path]) -> None:
+    differences = largest_differences(small_model, *files, chunk_frames=8)
+    assert differences["streaming_to_whole"] < 1e-4
+    assert differences["onnx_to_torch"] < 1e-3
+    assert differences["int8_to_torch"] < 0.5
+
+
+def test_the_file_says_how_to_feed_it_and_nothing_of_where_it_was_made(files: tuple[Path, Path]) -> None:
+    for path in files:
+        model = onnx.load(path)
+        properties = {item.key: item.value for item in model.metadata_props}
+        assert properties["window_size"] == "35"
+        assert properties["chunk_shift"] == "32"
+        assert properties["subsampling_factor"] == "2"
+        assert properties["vocab_size"] == "28"
+        assert [item.name for item in model.graph.input][:2] == ["audio_signal", "length"]
+        assert b".py" not in model.SerializeToString()
+
+
+@pytest.fixture
+def bundle(recipe: Recipe, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    Trainer(recipe, tmp_path / "run", corpus, Peers(0, 1)).run()
+    monkeypatch.setenv("VOXLOOP_SHARED", str(corpus.parent))
+    export(tmp_path / "run", tmp_path / "bundle", average=2, test=[corpus / "tones/test.jsonl"], force=True)
+    return tmp_path / "bundle"
+
+
+def test_an_exported_run_is_served_and_hears_what_the_model_hears(bundle: Path, corpus: Path, tmp_path: Path) -> None:
+    recognizer = Recognizer(load_bundle(bundle))
+    rows = read_rows(corpus / "tones/dev.jsonl")
+    heard = read_clips(recognizer, rows, corpus)
+    assert [item.row.id for item in heard] == [row.id for row in rows]
+    audit = json.loads((bundle / "audit.json").read_text())
+    assert audit["gates"]["onnx_equals_torch"]
+    assert set(audit["sets"]) == {"tones/dev", "tones/test"}
+    reference = json.loads((bundle / "reference.json").read_text())
+    assert sum(reference["metrics"]["duration_s"]["counts"]) == reference["clips"] == 16
+    model = load_model(sorted((tmp_path / "run/checkpoints").glob("step-*.pt"))[-2:])
+    config = tomllib.loads((bundle / "bundle.toml").read_text())
+    assert config["model"]["parameters"] == sum(weight.numel() for weight in model.parameters())
+    assert config["chunk"] == {"window_frames": 35, "shift_frames": 32, "subsampling_factor": 2, "look_ahead_ms": 355.0}
+
+
+def test_evaluation_reports_every_slice(bundle: Path, corpus: Path) -> None:
+    results = evaluate_manifests(Recognizer(load_bundle(bundle)), [corpus / "tones/dev.jsonl"])
+    assert set(results["tones/dev"]["slices"]) >= {"duration<=2s", "pitch=low"}
+    assert results["tones/dev"]["utterances"] == 4
+
+
+def test_clips_that_nobody_transcribed_are_not_scored(corpus: Path) -> None:
+    row = read_rows(corpus / "tones/test.jsonl")[0]
+    assert labelled([row, row.model_copy(update={"text": ""})]) == [row]
+
+
+def test_an_audit_fails_when_int8_costs_too_many_words() -> None:
+    differences = {"onnx_to_torch": 0.0, "streaming_to_whole": 0.0, "int8_to_torch": 0.1}
+    audit = audit_of(ParityConfig(), differences, {"a": {"wer_ratio": 0.10}}, {"a": {"wer_ratio": 0.12}})
+    assert not audit["passed"]
+    assert not audit["gates"]["int8_keeps_wer"]
+
+
+def test_a_bundle_that_fails_its_audit_is_an_error(
+    recipe: Recipe, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Trainer(recipe, tmp_path / "run", corpus, Peers(0, 1)).run()
+    monkeypatch.setenv("VOXLOOP_SHARED", str(corpus.parent))
+    monkeypatch.setattr(ParityConfig.model_fields["onnx_limit"], "default", 0.0)
+    ParityConfig.model_rebuild(force=True)
+    with pytest.raises(ModelError, match="does not pass its audit"):
+        export(tmp_path / "run", tmp_path / "bundle", average=1)
+
+
+def test_the_average_of_checkpoints_is_their_mean(recipe: Recipe, corpus: Path, tmp_path: Path) -> None:
+    Trainer(recipe, tmp_path / "run", corpus, Peers(0, 1)).run()
+    paths = sorted((tmp_path / "run/checkpoints").glob("step-*.pt"))[-2:]
+    first, second = (load_model([path]).head.weight for path in paths)
+    torch.testing.assert_close(load_model(paths).head.weight, (first + second) / 2)
+
+
+def test_features_of_training_fit_the_model(small_model: ConformerCtc) -> None:
+    features = Fbank()(torch.randn(1, 16_000))
+    assert torch.isfinite(small_model(features, 8)[0]).all()

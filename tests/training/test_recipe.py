@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+
+from voxloop_proto.errors import ConfigError
+from voxloop_training.recipe import load_recipe
+
+RECIPES = Path(__file__).parents[2] / "training/recipes"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_of_the_repository_are_valid(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert all(manifest.endswith("train.jsonl") for manifest in recipe.data.train)
+    assert not any("test" in manifest.rpartition("/")[2] for manifest in recipe.data.dev)
+
+
+def test_an_unknown_key_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[data]\ntrain = ["a/train.jsonl"]\n[model]\nwitdh = 3\n')
+    with pytest.raises(ConfigError, match=r"model\.witdh"):
+        load_recipe(path)
