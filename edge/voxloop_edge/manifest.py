@@ -41,7 +41,8 @@ def read_clips(sources: Sequence[Path]) -> list[Clip]:
     clips: dict[str, Clip] = {}
     for source in sources:
         for clip in _read_source(source):
-            clips[clip.id] = clip if clip.id not in clips else _rename(clip, clips, source)
+            unique = clip if clip.id not in clips else _rename(clip, clips, source)
+            clips[unique.id] = unique
     return list(clips.values())
 
 
