@@ -65,7 +65,6 @@ def recipe(tmp_path: Path, small_config: ConformerConfig) -> Recipe:
                 "save_minutes": 1e-9,
                 "evaluate_minutes": 60,
                 "keep_checkpoints": 20,
-                "log_steps": 1,
                 "tracking": False,
             },
         }

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,7 @@ def test_level_lands_on_its_target_and_never_passes_full_scale(clip: Pcm, rng: n
 
 
 @pytest.mark.parametrize("codec", [narrow_band, mu_law, lambda samples: opus(samples, 0.9)])
-def test_codecs_keep_the_length(clip: Pcm, codec) -> None:
+def test_codecs_keep_the_length(clip: Pcm, codec: Callable[[Pcm], Pcm]) -> None:
     coded = codec(clip)
     assert coded.shape == clip.shape
     assert coded.dtype == np.float32

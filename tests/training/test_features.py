@@ -30,7 +30,7 @@ def test_features_equal_those_of_the_server(length: int) -> None:
 def test_features_of_speech_equal_those_of_the_server(recordings: Path) -> None:
     """Near the floor of the energies both round; hence the relative part."""
     for row in read_rows(recordings / "speechocean762/dev.jsonl")[:5]:
-        samples = read_pcm(recordings / row.audio).astype(np.float32) / 32768
+        samples = read_pcm(recordings / row.audio).astype(np.float32) / np.float32(32768)
         expected = served(samples)
         found = Fbank()(torch.from_numpy(samples)[None])[0].numpy()
         np.testing.assert_allclose(found[: len(expected)], expected, atol=2e-3, rtol=2e-4)

@@ -74,7 +74,7 @@ def test_a_run_stops_loudly_when_steps_stay_non_finite(recipe: Recipe, corpus: P
 
 
 def test_figures_are_tracked_and_a_resumed_run_stays_one_run(recipe: Recipe, corpus: Path, tmp_path: Path) -> None:
-    loop = recipe.loop.model_copy(update={"tracking": True})
+    loop = recipe.loop.model_copy(update={"tracking": True, "log_steps": 1})
     tracked, folder = recipe.model_copy(update={"loop": loop}), tmp_path / "run"
     for steps in (2, 4):
         schedule = recipe.schedule.model_copy(update={"budget_steps": steps})

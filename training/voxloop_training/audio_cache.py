@@ -43,7 +43,7 @@ class AudioCache:
 def open_cache(cuts: CutSet, parent: Path) -> AudioCache:
     """The cache of exactly these cuts under `parent`; decodes them when it isn't there yet."""
     digest = hashlib.sha256("\n".join(sorted(cuts.ids)).encode()).hexdigest()[:16]
-    folder = parent / digest
+    folder = parent.expanduser() / digest
     if not (folder / "index.json").exists():
         fill(cuts, folder)
     return AudioCache(folder)

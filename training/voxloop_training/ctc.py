@@ -1,4 +1,6 @@
-"""The CTC loss of a batch, as a sum, so that processes with unequal batches can be added up."""
+"""The CTC loss of a batch, clip by clip, and the best path through its output."""
+
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -8,9 +10,11 @@ from voxloop_training.batch import Batch
 from voxloop_training.model import ConformerCtc
 from voxloop_training.tokens import Tokens
 
+_HALF_GAIN_CHARACTERS: Final = 4.0
 
-def ctc_sum(log_probabilities: Tensor, batch: Batch, blank_id: int, outputs_per_frame: int) -> Tensor:
-    """Summed negative log-likelihood in nats; clips too short for their text add nothing.
+
+def ctc_losses(log_probabilities: Tensor, batch: Batch, blank_id: int, outputs_per_frame: int) -> Tensor:
+    """Negative log-likelihood of each clip in nats, (B) float32; of a clip too short for its text it is zero.
 
     log_probabilities (B, T, V) float32.
     """
@@ -20,9 +24,18 @@ def ctc_sum(log_probabilities: Tensor, batch: Batch, blank_id: int, outputs_per_
         batch.encoder_frames * outputs_per_frame,
         batch.target_lengths,
         blank=blank_id,
-        reduction="sum",
+        reduction="none",
         zero_infinity=True,
     )
+
+
+def clip_weights(lengths: Tensor, short_gain: float) -> Tensor:
+    """How much each clip's loss counts, (B) float32, by the (B) lengths of its text in characters.
+
+    A command of four letters has a fiftieth of a read sentence's characters, and as much of the loss; it is lifted by
+    up to `short_gain`, which falls to half of its effect at four characters.
+    """
+    return 1.0 + (short_gain - 1.0) / (1.0 + lengths / _HALF_GAIN_CHARACTERS)
 
 
 @torch.no_grad()

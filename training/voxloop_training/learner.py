@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from voxloop_training.ctc import ctc_sum
+from voxloop_training.ctc import clip_weights, ctc_losses
 from voxloop_training.model import ConformerCtc
 from voxloop_training.optimizer import MasterOptimizer
 from voxloop_training.peers import Peers
@@ -67,10 +67,11 @@ class Learner:
         batch = self._data.batch(clip_ids, stage.augmented, rng)
         last, middle = self.model(batch.features, chunk_frames)
         per_frame = self._recipe.model.outputs_per_frame
-        loss = ctc_sum(last, batch, self._blank_id, per_frame)
+        loss = ctc_losses(last, batch, self._blank_id, per_frame)
         total = loss
         if self._recipe.model.middle_block:
-            aside = ctc_sum(middle, batch, self._blank_id, per_frame)
+            aside = ctc_losses(middle, batch, self._blank_id, per_frame)
             total = (1.0 - loop.middle_weight) * loss + loop.middle_weight * aside
-        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return float(loss.detach()), int(batch.target_lengths.sum()), batch.seconds
+        weights = clip_weights(batch.target_lengths, loop.short_gain)
+        (weights * total).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return float(loss.detach().sum()), int(batch.target_lengths.sum()), batch.seconds

@@ -21,7 +21,7 @@ class DataConfig(BaseModel):
     dev: tuple[str, ...] = Field((), description="manifests to choose by; of a train manifest only held-out speakers")
     noise: str | None = Field(None, description="manifest of noise clips; also trained on as clips without words")
     weights: dict[str, float] = Field(default_factory=dict, description="times a set is seen per epoch; 1 if not named")
-    cache: Path = Field(Path("/tmp/voxloop-audio"), description="folder of the decoded audio, 115 MB per hour")
+    cache: Path = Field(Path("~/.cache/voxloop/audio"), description="folder of the decoded audio, 115 MB per hour")
 
 
 class StageConfig(BaseModel):
@@ -46,6 +46,9 @@ class LoopConfig(BaseModel):
     seed: int = Field(1, ge=0, description="all chance comes from it")
     threads: int = Field(1, ge=1, description="threads per process; one process per core is faster than threads")
     middle_weight: float = Field(0.3, ge=0, lt=1, description="weight of the middle block's CTC loss")
+    short_gain: float = Field(
+        4.0, ge=1, le=20, description="weight of a clip without text; 1 weighs all characters alike"
+    )
     chunk_frames: tuple[int, ...] = Field((4, 8, 8, 16), description="chunk sizes drawn per step, frames of 40 ms")
     dev_chunk_frames: int = Field(
         8, ge=1, description="chunk size that dev sets are read with and the model is served with"
