@@ -1,5 +1,7 @@
 """The device's stages, joined: sound in, payloads of speech out."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,14 +29,16 @@ class EdgeConfig(BaseModel):
     encoder: EncoderConfig = Field(EncoderConfig(), description="how sound goes over the wire")
 
 
-def build_pipeline(config: EdgeConfig, observer: Observer | None = None) -> Stage[Chunk, EncodedEvent]:
-    """framer > vad > segmenter > normalizer > encoder; an observer is told the time of each.
+def build_pipeline(
+    config: EdgeConfig, observer: Observer | None = None, clock: Callable[[], float] = time.perf_counter
+) -> Stage[Chunk, EncodedEvent]:
+    """framer > vad > segmenter > normalizer > encoder; an observer is told the time of each, by the clock.
 
     Raises ConfigError if a stage cannot work with its settings or its library is missing.
     """
 
     def timed(name: str, stage: Stage[Any, Any]) -> Stage[Any, Any]:
-        return observed(stage, name, observer) if observer else stage
+        return observed(stage, name, observer, clock) if observer else stage
 
     return Chain(
         timed("framer", Framer(config.vad.frame_ms)),

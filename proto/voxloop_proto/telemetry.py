@@ -71,6 +71,8 @@ class Observed(Generic[In, Out]):
         return out
 
 
-def observed(stage: Stage[In, Out], name: str, observer: Observer) -> Observed[In, Out]:
+def observed(
+    stage: Stage[In, Out], name: str, observer: Observer, clock: Callable[[], float] = time.perf_counter
+) -> Observed[In, Out]:
     """The stage, timed under a name."""
-    return Observed(stage, name, observer)
+    return Observed(stage, name, observer, clock)

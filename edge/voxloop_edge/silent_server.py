@@ -1,0 +1,44 @@
+"""A server that hears nothing: it answers each segment with an empty transcript. For benchmarks and tests of the device.
+
+`python -m voxloop_edge.silent_server` prints the port that it listens on, and serves until it is stopped.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from voxloop_proto.v1 import voxloop_pb2 as pb
+from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceServicer, add_SpeechServiceServicer_to_server
+
+
+class SilentService(SpeechServiceServicer):
+    """Every transcript is empty."""
+
+    async def Recognize(  # type: ignore[override]  # noqa: N802 (the generated name; it is typed for threads)
+        self, request_iterator: AsyncIterator[pb.RecognizeRequest], context: Any
+    ) -> AsyncIterator[pb.RecognizeResponse]:
+        """Welcomes, and answers each segment's end."""
+        async for request in request_iterator:
+            match request.WhichOneof("payload"):
+                case "hello":
+                    yield pb.RecognizeResponse(welcome=pb.Welcome(schema_version=request.hello.schema_version))
+                case "segment_end":
+                    transcript = pb.Transcript(segment_id=request.segment_end.segment_id)
+                    yield pb.RecognizeResponse(transcript=transcript)
+                case _:
+                    pass
+
+
+async def serve() -> None:
+    """Listens on a free port of this machine, prints it, and serves until it is cancelled."""
+    server = grpc.aio.server()
+    add_SpeechServiceServicer_to_server(SilentService(), server)
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)  # noqa: T201 (its one output)
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
