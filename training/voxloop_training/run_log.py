@@ -38,7 +38,7 @@ class RunLog:
 
     def step(self, now: Progress, report: StepReport, learning_rate: float) -> None:
         """One line every `log_steps` steps."""
-        self._bar.update(self._task, completed=self._recipe.schedule.progress(now.elapsed_s, now.step))
+        self._bar.update(self._task, completed=self._recipe.schedule.spent_ratio(now))
         if now.step % self._recipe.loop.log_steps:
             return
         speed_ratio = now.hours_seen * 3600 / max(1e-9, now.elapsed_s)

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxloop_training.progress import Progress
+
 
 class ScheduleConfig(BaseModel):
     """Warm-up, stable, decay (Hu et al., 2024). The decay follows the budget, so it ends when the time does."""
@@ -14,16 +16,20 @@ class ScheduleConfig(BaseModel):
         None, gt=0, description="length of the run in minutes of training; pauses don't count"
     )
     budget_steps: int | None = Field(None, gt=0, description="length of the run in steps")
+    budget_hours_seen: float | None = Field(None, gt=0, description="length of the run in hours of audio")
 
-    def progress(self, elapsed_s: float, steps: int) -> float:
-        """Share of the budget that is spent, 0 to 1; the nearer limit counts, and without one it stays 0."""
-        by_time = elapsed_s / (60.0 * self.budget_minutes) if self.budget_minutes else 0.0
-        by_steps = steps / self.budget_steps if self.budget_steps else 0.0
-        return min(1.0, max(by_time, by_steps))
+    def spent_ratio(self, now: Progress) -> float:
+        """Share of the budget that is spent, 0 to 1; the nearest limit counts, and without one it stays 0."""
+        limits = (
+            (now.elapsed_s / 60.0, self.budget_minutes),
+            (float(now.step), self.budget_steps),
+            (now.hours_seen, self.budget_hours_seen),
+        )
+        return min(1.0, max(spent / limit if limit else 0.0 for spent, limit in limits))
 
-    def factor(self, elapsed_s: float, steps: int) -> float:
+    def rate_ratio(self, now: Progress) -> float:
         """Share of the peak learning rate at this point, 0 to 1."""
-        rise = min(1.0, (steps + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        left = 1.0 - self.progress(elapsed_s, steps)
+        rise = min(1.0, (now.step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        left = 1.0 - self.spent_ratio(now)
         fall = min(1.0, left / self.decay_ratio) if self.decay_ratio else 1.0
         return rise * fall

@@ -84,7 +84,7 @@ class Trainer:
         return self._data.plan(self._stage(), self.progress.epoch)
 
     def _spent(self) -> bool:
-        return self._recipe.schedule.progress(self.progress.elapsed_s, self.progress.step) >= 1.0
+        return self._recipe.schedule.spent_ratio(self.progress) >= 1.0
 
     def _stage_is_over(self) -> bool:
         stage, progress = self._stage(), self.progress
@@ -95,7 +95,7 @@ class Trainer:
 
     def _step(self, batches: StepPlan, clock_s: float) -> StepReport:
         now, config = self.progress, self._recipe
-        rate = config.optimizer.learning_rate * config.schedule.factor(now.elapsed_s, now.step)
+        rate = config.optimizer.learning_rate * config.schedule.rate_ratio(now)
         mine = batches[self._peers.rank]
         report = self.learner.step(mine, self._stage(), now.step, rate, clock_s, self._stop_requested())
         self.progress = progress_after(now, report)

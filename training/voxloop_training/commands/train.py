@@ -39,6 +39,9 @@ def train(
     run_dir: Annotated[Path, typer.Argument(help="folder of checkpoints and figures; a run in it is resumed")],
     resume: Annotated[bool, typer.Option(help="go on from the folder's newest checkpoint")] = True,
     max_minutes: Annotated[float | None, typer.Option(help="budget in minutes, instead of the recipe's")] = None,
+    max_hours_seen: Annotated[
+        float | None, typer.Option(help="budget in hours of audio, instead of the recipe's")
+    ] = None,
     max_steps: Annotated[int | None, typer.Option(help="budget in steps, instead of the recipe's")] = None,
 ) -> None:
     """Train a model; under torchrun, with one process per core.
@@ -47,7 +50,7 @@ def train(
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     stop = StopRequest()
-    settings = _with_budget(load_recipe(recipe), max_minutes, max_steps)
+    settings = _with_budget(load_recipe(recipe), max_minutes, max_hours_seen, max_steps)
     if not resume and any((run_dir / "checkpoints").glob("*.pt")):
         raise ConfigError(f"{run_dir} holds a run; choose another folder or resume it")
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -58,8 +61,9 @@ def train(
         raise typer.Exit(INTERRUPTED)
 
 
-def _with_budget(recipe: Recipe, minutes: float | None, steps: int | None) -> Recipe:
-    if minutes is None and steps is None:
+def _with_budget(recipe: Recipe, minutes: float | None, hours_seen: float | None, steps: int | None) -> Recipe:
+    """The recipe with other limits, where any is given."""
+    if minutes is None and hours_seen is None and steps is None:
         return recipe
-    schedule = recipe.schedule.model_copy(update={"budget_minutes": minutes, "budget_steps": steps})
-    return recipe.model_copy(update={"schedule": schedule})
+    limits = {"budget_minutes": minutes, "budget_hours_seen": hours_seen, "budget_steps": steps}
+    return recipe.model_copy(update={"schedule": recipe.schedule.model_copy(update=limits)})
