@@ -1,7 +1,6 @@
 """`voxloop train`: make a model from a recipe."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,25 +12,10 @@ from voxloop_proto.errors import ConfigError
 from voxloop_training.corpus import data_root
 from voxloop_training.peers import join_peers
 from voxloop_training.recipe import Recipe, load_recipe
+from voxloop_training.stop_request import INTERRUPTED, stop_on_signals
 from voxloop_training.trainer import Trainer
 
-INTERRUPTED = 128 + signal.SIGINT
 log = structlog.get_logger("training")
-
-
-class StopRequest:
-    """Turns Ctrl-C and SIGTERM into a wish that the loop grants after its step."""
-
-    def __init__(self) -> None:
-        self.made = False
-        signal.signal(signal.SIGINT, self._make)
-        signal.signal(signal.SIGTERM, self._make)
-
-    def __call__(self) -> bool:
-        return self.made
-
-    def _make(self, *_: object) -> None:
-        self.made = True
 
 
 def train(
@@ -49,12 +33,11 @@ def train(
     The learning rate falls over the last part of the budget. Ctrl-C saves a checkpoint and exits with 130.
     """
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    stop = StopRequest()
     settings = _with_budget(load_recipe(recipe), max_minutes, max_hours_seen, max_steps)
     if not resume and any((run_dir / "checkpoints").glob("*.pt")):
         raise ConfigError(f"{run_dir} holds a run; choose another folder or resume it")
     run_dir.mkdir(parents=True, exist_ok=True)
-    with join_peers(settings.loop.threads) as peers:
+    with stop_on_signals() as stop, join_peers(settings.loop.threads) as peers:
         done = Trainer(settings, run_dir, data_root(), peers, stop_requested=stop).run()
     if not done:
         log.info("stopped", pid=os.getpid())
