@@ -1,4 +1,4 @@
-"""A server that hears nothing: it answers each segment with an empty transcript. For benchmarks and tests of the device.
+"""A server that hears nothing: each segment's transcript is empty. For benchmarks and tests of the device.
 
 `python -m voxloop_edge.silent_server` prints the port that it listens on, and serves until it is stopped.
 """
@@ -16,8 +16,8 @@ from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceServicer, add_SpeechS
 class SilentService(SpeechServiceServicer):
     """Every transcript is empty."""
 
-    async def Recognize(  # type: ignore[override]  # noqa: N802 (the generated name; it is typed for threads)
-        self, request_iterator: AsyncIterator[pb.RecognizeRequest], context: Any
+    async def Recognize(  # noqa: N802 (the generated name)
+        self, request_iterator: AsyncIterator[pb.RecognizeRequest], _context: Any
     ) -> AsyncIterator[pb.RecognizeResponse]:
         """Welcomes, and answers each segment's end."""
         async for request in request_iterator:
@@ -29,6 +29,20 @@ class SilentService(SpeechServiceServicer):
                     yield pb.RecognizeResponse(transcript=transcript)
                 case _:
                     pass
+
+    async def Feedback(self, _request: pb.FeedbackRequest, _context: Any) -> pb.FeedbackResponse:  # noqa: N802
+        """Takes it and forgets it."""
+        return pb.FeedbackResponse()
+
+    async def Erase(self, _request: pb.EraseRequest, _context: Any) -> pb.EraseResponse:  # noqa: N802
+        """There is nothing to erase."""
+        return pb.EraseResponse()
+
+    async def GetServerInfo(  # noqa: N802
+        self, _request: pb.GetServerInfoRequest, _context: Any
+    ) -> pb.GetServerInfoResponse:
+        """Serves no bundle."""
+        return pb.GetServerInfoResponse(server_version="silent")
 
 
 async def serve() -> None:

@@ -16,9 +16,9 @@ from types import ModuleType
 import numpy as np
 
 from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
+from voxloop_proto.contract import OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ConfigError, ContractError
 
-OPUS_PACKET_SAMPLES = 320
 OPUS_LOOKAHEAD_SAMPLES = 104
 """Delay of libopus at 16 kHz in its speech mode, all versions since 1.0: 2.5 ms of CELT overlap and 4 ms for SILK."""
 

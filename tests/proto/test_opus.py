@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxloop_proto.audio import Pcm
+from voxloop_proto.contract import OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ConfigError, ContractError
-from voxloop_proto.opus import OPUS_PACKET_SAMPLES, OpusDecoder, OpusEncoder, split_packets
+from voxloop_proto.opus import OpusDecoder, OpusEncoder, split_packets
 
 
 def chirp(samples: int) -> Pcm:
