@@ -8,7 +8,7 @@ import torch
 
 from voxloop_cloud.bundle import load_bundle
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_proto.errors import ModelError
+from voxloop_proto.errors import ConfigError, ModelError
 from voxloop_training.commands.export import export
 from voxloop_training.evaluation import evaluate_manifests, labelled, read_clips
 from voxloop_training.export.audit import audit_of
@@ -101,6 +101,12 @@ def test_a_bundle_that_fails_its_audit_is_an_error(
     ParityConfig.model_rebuild(force=True)
     with pytest.raises(ModelError, match="does not pass its audit"):
         export(tmp_path / "run", tmp_path / "bundle", average=1)
+
+
+def test_no_folder_but_a_bundles_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(ConfigError, match="something else than a bundle"):
+        export(tmp_path / "run", tmp_path)
 
 
 def test_the_average_of_checkpoints_is_their_mean(recipe: Recipe, corpus: Path, tmp_path: Path) -> None:

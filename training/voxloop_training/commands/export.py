@@ -8,8 +8,9 @@ import structlog
 import typer
 
 from voxloop_cloud.bundle import MODEL_FILE, load_bundle
+from voxloop_cloud.checksums import CHECKSUM_FILE
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_proto.errors import DataError, ModelError
+from voxloop_proto.errors import ConfigError, DataError, ModelError
 from voxloop_training.audio_cache import open_cache
 from voxloop_training.checkpoint import load_checkpoint
 from voxloop_training.corpus import data_root, join_training_cuts
@@ -29,7 +30,7 @@ log = structlog.get_logger("export")
 
 def export(
     run_dir: Annotated[Path, typer.Argument(help="folder that `voxloop train` filled")],
-    out_dir: Annotated[Path, typer.Argument(help="folder of the bundle; files in it are replaced")],
+    out_dir: Annotated[Path, typer.Argument(help="folder of the bundle; an older bundle in it is replaced as a whole")],
     name: Annotated[str, typer.Option(help="name of the bundle")] = "voxloop-en-small",
     version: Annotated[str, typer.Option(help="version of the bundle")] = "0.1.0",
     parent: Annotated[str, typer.Option(help="name and version of the bundle that this one replaces")] = "",
@@ -38,47 +39,61 @@ def export(
     force: Annotated[bool, typer.Option(help="write the bundle even when a gate does not hold")] = False,
 ) -> None:
     """Average the last checkpoints, write ONNX and int8, prove that they agree, and write the bundle with its audit."""
+    if out_dir.exists() and any(out_dir.iterdir()) and not (out_dir / CHECKSUM_FILE).is_file():
+        raise ConfigError(f"{out_dir} holds something else than a bundle; give a new or an empty folder")
     checkpoints = sorted((run_dir / "checkpoints").glob("step-*.pt"))[-average:]
     if not checkpoints:
         raise DataError(f"{run_dir} has no checkpoints; train first")
     model, recipe = load_model(checkpoints), recipe_of(checkpoints[-1])
     hours = float(load_checkpoint(checkpoints[-1])["progress"]["hours_seen"])
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        audit = _write(model, recipe, Path(scratch), out_dir, (name, version, parent), hours, test or [])
+    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out_dir.parent) as scratch:
+        full, int8 = Path(scratch, "fp32"), Path(scratch, "int8")
+        audit = _write(model, recipe, full, int8, (name, version, parent), hours, test or [])
+        if audit["passed"] or force:
+            _replace(out_dir, int8, Path(scratch, "old"))
     for gate, holds in audit["gates"].items():
         log.info("gate", name=gate, holds=holds)
     log.info("exported", bundle=str(out_dir), parity=audit["parity"])
     if not audit["passed"] and not force:
-        raise ModelError(f"{out_dir} does not pass its audit: {audit['gates']}; see audit.json, or use --force")
+        raise ModelError(f"the bundle does not pass its audit: {audit['gates']}; --force writes it all the same")
 
 
 def _write(
     model: ConformerCtc,
     recipe: Recipe,
-    scratch: Path,
-    out_dir: Path,
+    full: Path,
+    int8: Path,
     label: tuple[str, str, str],
     hours_seen: float,
     tests: list[Path],
 ) -> dict[str, Any]:
-    """Two bundles, float32 in `scratch` for comparison and int8 in `out_dir`; returns the audit."""
+    """Two bundles, `full` in float32 for comparison and `int8`; returns the audit."""
     root, chunk = data_root(), recipe.loop.dev_chunk_frames
     name, version, parent = label
     manifests = [root / manifest for manifest in recipe.data.train]
     provenance = provenance_of(recipe, manifests, hours_seen, parent)
     cuts = join_training_cuts(root, recipe.data.train, recipe.data.noise)
     reference = reference_statistics(cuts, open_cache(cuts, recipe.data.cache))
-    write_onnx(model, chunk, scratch / MODEL_FILE)
-    write_int8(scratch / MODEL_FILE, out_dir / MODEL_FILE)
+    for folder in (full, int8):
+        folder.mkdir()
+    write_onnx(model, chunk, full / MODEL_FILE)
+    write_int8(full / MODEL_FILE, int8 / MODEL_FILE)
     parameters = sum(weight.numel() for weight in model.parameters())
-    for folder, kind in ((scratch, "none"), (out_dir, "int8-dynamic")):
+    for folder, kind in ((full, "none"), (int8, "int8-dynamic")):
         config = bundle_config(recipe, name, version, parameters, kind, provenance)
         write_bundle(folder, config, Tokens.characters(), reference, {})
-    differences = largest_differences(model, scratch / MODEL_FILE, out_dir / MODEL_FILE, chunk)
+    differences = largest_differences(model, full / MODEL_FILE, int8 / MODEL_FILE, chunk)
     dev = [root / manifest for manifest in recipe.data.dev if Path(manifest).stem == "dev"]
-    full = evaluate_manifests(Recognizer(load_bundle(scratch)), dev)
-    small = evaluate_manifests(Recognizer(load_bundle(out_dir)), [*dev, *tests])
-    audit = audit_of(ParityConfig(), differences, full, small)
-    write_bundle(out_dir, config, Tokens.characters(), reference, audit)
+    exact = evaluate_manifests(Recognizer(load_bundle(full)), dev)
+    small = evaluate_manifests(Recognizer(load_bundle(int8)), [*dev, *tests])
+    audit = audit_of(ParityConfig(), differences, exact, small)
+    write_bundle(int8, config, Tokens.characters(), reference, audit)
     return audit
+
+
+def _replace(out_dir: Path, fresh: Path, old: Path) -> None:
+    """Put a bundle in place with two renames, so that nobody reads half of it."""
+    if out_dir.exists():
+        out_dir.rename(old)
+    fresh.rename(out_dir)
