@@ -6,24 +6,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from voxloop_training.batch import Batch
+from voxloop_training.batch import Batch, Targets
 from voxloop_training.model import ConformerCtc
 from voxloop_training.tokens import Tokens
 
 _HALF_GAIN_CHARACTERS: Final = 4.0
 
 
-def ctc_losses(log_probabilities: Tensor, batch: Batch, blank_id: int, outputs_per_frame: int) -> Tensor:
+def ctc_losses(log_probabilities: Tensor, output_frames: Tensor, targets: Targets) -> Tensor:
     """Negative log-likelihood of each clip in nats, (B) float32; of a clip too short for its text it is zero.
 
-    log_probabilities (B, T, V) float32.
+    log_probabilities: (B, T, V) float32, the blank last · output_frames: (B) int64, how many of T hold the clip
     """
     return functional.ctc_loss(
         log_probabilities.transpose(0, 1),
-        batch.targets,
-        batch.encoder_frames * outputs_per_frame,
-        batch.target_lengths,
-        blank=blank_id,
+        targets.ids,
+        output_frames,
+        targets.lengths,
+        blank=log_probabilities.shape[-1] - 1,
         reduction="none",
         zero_infinity=True,
     )
@@ -41,7 +41,7 @@ def clip_weights(lengths: Tensor, short_gain: float) -> Tensor:
 @torch.no_grad()
 def greedy_texts(model: ConformerCtc, batch: Batch, tokens: Tokens, chunk_frames: int) -> list[str]:
     """Best path of each clip, decoded as a stream of `chunk_frames` would be."""
-    best = model(batch.features, chunk_frames)[0].argmax(dim=-1)
+    best = model(batch.features, chunk_frames).characters.argmax(dim=-1)
     lengths = (batch.encoder_frames * model.config.outputs_per_frame).tolist()
     rows: list[list[int]] = best.tolist()
     return [tokens.to_text(tokens.collapse(row[:length])) for row, length in zip(rows, lengths, strict=True)]

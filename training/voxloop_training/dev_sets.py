@@ -34,7 +34,7 @@ class DevSet:
         heard: dict[str, str] = {}
         for step in plan_epoch(clips_of(self.cuts), {}, _BATCH_S, 1, seed=0, epoch=0)[peers.rank :: peers.count]:
             clips = [self._audio.load(clip_id) for clip_id in step[0]]
-            batch = collate(clips, [[] for _ in clips], fbank)
+            batch = collate(clips, [[] for _ in clips], [[] for _ in clips], fbank)
             heard |= zip(step[0], greedy_texts(model, batch, tokens, chunk_frames), strict=True)
         together = {key: text for part in peers.gather(heard) for key, text in part.items()}
         return score([self._texts[key] for key in together], list(together.values()))

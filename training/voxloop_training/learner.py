@@ -1,17 +1,18 @@
 """One step of training: two processes' gradients, one update."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from voxloop_training.ctc import clip_weights, ctc_losses
 from voxloop_training.model import ConformerCtc
 from voxloop_training.optimizer import MasterOptimizer
 from voxloop_training.peers import Peers
 from voxloop_training.recipe import Recipe, StageConfig
-from voxloop_training.tokens import Tokens
 from voxloop_training.training_data import TrainingData
 
 
@@ -33,17 +34,20 @@ class StepReport:
 class Learner:
     """Model and optimiser of one process."""
 
-    def __init__(self, recipe: Recipe, data: TrainingData, peers: Peers, tokens: Tokens) -> None:
+    def __init__(self, recipe: Recipe, data: TrainingData, peers: Peers) -> None:
         torch.manual_seed(recipe.loop.seed)
         self._recipe = recipe
         self._data = data
         self._peers = peers
-        self._blank_id = tokens.blank_id
         self.model = ConformerCtc(recipe.model)
         mean, deviation = data.feature_statistics()
         self.model.mean.copy_(mean)
         self.model.deviation.copy_(deviation)
         self.optimizer = MasterOptimizer(self.model, recipe.optimizer, peers)
+
+    def adopt(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """Start from a parent's weights where name and shape agree; returns the names of those that stay random."""
+        return self.optimizer.adopt([name for name, _ in self.model.named_parameters()], weights)
 
     def step(
         self, clip_ids: tuple[str, ...], stage: StageConfig, step: int, learning_rate: float, clock_s: float, stop: bool
@@ -65,13 +69,15 @@ class Learner:
         torch.manual_seed(int(rng.integers(2**62)))
         chunk_frames = int(np.random.default_rng((loop.seed, step)).choice(loop.chunk_frames))
         batch = self._data.batch(clip_ids, stage.augmented, rng)
-        last, middle = self.model(batch.features, chunk_frames)
-        per_frame = self._recipe.model.outputs_per_frame
-        loss = ctc_losses(last, batch, self._blank_id, per_frame)
-        total = loss
+        readings = self.model(batch.features, chunk_frames)
+        frames = batch.encoder_frames * self._recipe.model.outputs_per_frame
+        loss = total = ctc_losses(readings.characters, frames, batch.targets)
         if self._recipe.model.middle_block:
-            aside = ctc_losses(middle, batch, self._blank_id, per_frame)
+            aside = ctc_losses(readings.middle, frames, batch.targets)
             total = (1.0 - loop.middle_weight) * loss + loop.middle_weight * aside
-        weights = clip_weights(batch.target_lengths, loop.short_gain)
+        if readings.phones is not None:
+            phones = ctc_losses(readings.phones, frames, batch.phones)
+            total = (1.0 - loop.phone_weight) * total + loop.phone_weight * phones
+        weights = clip_weights(batch.targets.lengths, loop.short_gain)
         (weights * total).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return float(loss.detach().sum()), int(batch.target_lengths.sum()), batch.seconds
+        return float(loss.detach().sum()), int(batch.targets.lengths.sum()), batch.seconds

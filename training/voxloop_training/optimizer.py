@@ -1,5 +1,6 @@
 """Full-precision master weights behind a bf16 model."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -86,6 +87,18 @@ class MasterOptimizer:
         self._muon.load(state["muon"])
         self._adamw.load_state_dict(state["adamw"])
         self._publish()
+
+    @torch.no_grad()
+    def adopt(self, names: Sequence[str], weights: Mapping[str, Tensor]) -> list[str]:
+        """Take weights by name where the shapes agree too; returns the names of those left as they were."""
+        left = []
+        for name, master in zip(names, self._masters, strict=True):
+            if name in weights and weights[name].shape == master.shape:
+                master.copy_(weights[name])
+            else:
+                left.append(name)
+        self._publish()
+        return left
 
     @torch.no_grad()
     def _publish(self) -> None:

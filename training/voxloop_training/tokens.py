@@ -1,4 +1,4 @@
-"""The characters a model writes, and their numbers."""
+"""The characters or phones that a model writes, and their numbers."""
 
 import string
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from voxloop_proto.errors import DataError
+from voxloop_training.lexicon.phones import PHONES
 
 SPACE: Final = "\u2581"
 BLANK: Final = "<blk>"
@@ -27,6 +28,11 @@ class Tokens:
     def characters(cls) -> "Tokens":
         return cls([SPACE, *string.ascii_lowercase, "'"])
 
+    @classmethod
+    def phones(cls) -> "Tokens":
+        """The phones of the lexicon; a graph makes words of them (see voxloop_cloud's graph decoder)."""
+        return cls(PHONES)
+
     @property
     def blank_id(self) -> int:
         return len(self.symbols) - 1
@@ -41,7 +47,11 @@ class Tokens:
         unknown = set(spelled) - self._ids.keys()
         if unknown:
             raise DataError(f"text {text!r} has {sorted(unknown)}; allowed are a-z, apostrophe and space")
-        return [self._ids[character] for character in spelled]
+        return self.ids_of(spelled)
+
+    def ids_of(self, symbols: Sequence[str]) -> list[int]:
+        """Ids of tokens, each of which must be known."""
+        return [self._ids[symbol] for symbol in symbols]
 
     def to_text(self, ids: Sequence[int]) -> str:
         return "".join(self.symbols[index] for index in ids if index != self.blank_id).replace(SPACE, " ").strip()

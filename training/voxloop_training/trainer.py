@@ -11,7 +11,7 @@ import structlog
 import torch
 
 from voxloop_proto.errors import ModelError
-from voxloop_training.checkpoint import CheckpointStore
+from voxloop_training.checkpoint import CheckpointStore, load_checkpoint
 from voxloop_training.dev_sets import DevSet, read_all
 from voxloop_training.epoch_plan import StepPlan
 from voxloop_training.learner import Learner, StepReport
@@ -45,7 +45,7 @@ class Trainer:
         self._tokens = Tokens.characters()
         self._data = TrainingData(recipe, root, peers, self._tokens)
         self._dev = _open_dev_sets(recipe, root, peers)
-        self.learner = Learner(recipe, self._data, peers, self._tokens)
+        self.learner = Learner(recipe, self._data, peers)
         self._store = CheckpointStore(folder / "checkpoints", recipe.loop.keep_checkpoints)
         self.progress = self._resume()
         self._log = RunLog(folder, recipe) if peers.leads else None
@@ -142,10 +142,17 @@ class Trainer:
             "recipe": self._recipe.model_dump_json(),
         }
 
+    def _start_from_parent(self) -> None:
+        if self._recipe.parent is None:
+            return
+        weights = load_checkpoint(self._recipe.parent)["model"]
+        log.info("started_from_parent", parent=str(self._recipe.parent), random=self.learner.adopt(weights))
+
     def _resume(self) -> Progress:
         """Continue from the newest checkpoint, if there is one."""
         state = self._store.load_last()
         if state is None:
+            self._start_from_parent()
             return Progress()
         self.learner.optimizer.load(state["optimizer"])
         with torch.no_grad():

@@ -1,5 +1,6 @@
 """What a run learns from: planned, augmented, collated."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from voxloop_training.batch import Batch, collate
 from voxloop_training.corpus import join_training_cuts, noise_cuts
 from voxloop_training.epoch_plan import StepPlan, clips_of, plan_epoch
 from voxloop_training.features import Fbank
+from voxloop_training.lexicon import phones_of
 from voxloop_training.peers import Peers
 from voxloop_training.recipe import Recipe, StageConfig
 from voxloop_training.tokens import Tokens
@@ -30,7 +32,10 @@ class TrainingData:
         peers.wait()
         self._cache: AudioCache = open_cache(self.cuts, recipe.data.cache)
         self._clips = clips_of(self.cuts)
-        self._ids = {cut.id: tokens.to_ids(cut.supervisions[0].text or "") for cut in self.cuts}
+        texts = {cut.id: cut.supervisions[0].text or "" for cut in self.cuts}
+        self._ids = {clip_id: tokens.to_ids(text) for clip_id, text in texts.items()}
+        phones = Tokens.phones()
+        self._phone_ids = {clip_id: phones.ids_of(phones_of(text)) for clip_id, text in texts.items()}
         noise_ids = list(noise_cuts(root / recipe.data.noise).ids) if recipe.data.noise else []
         self._augment = Augmenter(recipe.augmentation, noise_ids, self._cache.load)
         self._fbank = Fbank(recipe.model.mel_bins)
@@ -49,12 +54,13 @@ class TrainingData:
         clips = [self._cache.load(clip_id) for clip_id in clip_ids]
         if augmented:
             clips = [self._augment(clip, rng) for clip in clips]
-        batch = collate(clips, [self._ids[clip_id] for clip_id in clip_ids], self._fbank)
+        ids, phone_ids = ([known[clip_id] for clip_id in clip_ids] for known in (self._ids, self._phone_ids))
+        batch = collate(clips, ids, phone_ids, self._fbank)
         if not augmented:
             return batch
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         hidden = spec_augment(batch.features, self._recipe.augmentation.spec_augment, generator)
-        return Batch(hidden, batch.encoder_frames, batch.targets, batch.target_lengths, batch.seconds)
+        return replace(batch, features=hidden)
 
     def feature_statistics(self, clips: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation per mel bin over a fixed sample of speech, each (F) float32."""

@@ -1,5 +1,7 @@
 """The streaming Conformer-CTC recogniser."""
 
+from typing import NamedTuple
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
@@ -28,13 +30,26 @@ class ConformerConfig(BaseModel):
     left_frames: int = Field(64, ge=8, description="encoder frames before the chunk that attention sees")
     outputs_per_frame: int = Field(2, ge=1, le=4, description="CTC frames per encoder frame; 2 lets fast speech fit")
     middle_block: int = Field(3, ge=0, description="block after which the training-only CTC listens in; 0 for none")
+    phones: int = Field(0, ge=0, description="outputs of a second head that writes phones, blank included; 0 for none")
     dropout_ratio: float = Field(0.0, ge=0.0, le=0.5, description="share of added activations dropped, 0 to 0.5")
 
 
+class Readings(NamedTuple):
+    """Log-probabilities (B, 2T', V) float32 of whole files.
+
+    characters: of the last block · middle: characters of the middle block · phones: of the last block, or None
+    """
+
+    characters: Tensor
+    middle: Tensor
+    phones: Tensor | None
+
+
 class ConformerCtc(nn.Module):
-    """Raw log-mel frames in, log-probabilities of characters out.
+    """Raw log-mel frames in, log-probabilities of characters (and of phones, with a second head) out.
 
     Global feature normalisation is part of the model, so that whoever serves it feeds plain features.
+    writes_phones: which of the two `step` answers with.
     """
 
     mean: Tensor
@@ -50,6 +65,8 @@ class ConformerCtc(nn.Module):
             for _ in range(config.blocks)
         )
         self.head = nn.Linear(width, config.outputs_per_frame * config.tokens)
+        self.phone_head = nn.Linear(width, config.outputs_per_frame * config.phones) if config.phones else None
+        self.writes_phones = False
         self.register_buffer("mean", torch.zeros(config.mel_bins))
         self.register_buffer("deviation", torch.ones(config.mel_bins))
 
@@ -68,13 +85,11 @@ class ConformerCtc(nn.Module):
         mask = cache_mask(state.channel_frames, self.config.left_frames, frames)
         x, _, channel, time = self._encode(features, state.channel, state.time, mask)
         filled = (state.channel_frames + frames).clamp(max=self.config.left_frames)
-        return self._classify(x), StreamState(channel, time, filled)
+        head = self.phone_head if self.writes_phones and self.phone_head is not None else self.head
+        return self._classify(x, head), StreamState(channel, time, filled)
 
-    def forward(self, features: Tensor, chunk_frames: int) -> tuple[Tensor, Tensor]:
-        """Whole files with the mask that chunks of `chunk_frames` encoder frames would have seen.
-
-        features (B, T, mel_bins) float32 -> log-probabilities (B, 2T', V) of the last and of the middle block.
-        """
+    def forward(self, features: Tensor, chunk_frames: int) -> Readings:
+        """Whole files, (B, T, mel_bins) float32, with the mask that chunks of `chunk_frames` frames would have seen."""
         c = self.config
         frames = (features.shape[1] - OVERLAP_FRAMES) // SUBSAMPLING_FRAMES
         dtype, batch = self.head.weight.dtype, features.shape[0]
@@ -82,7 +97,8 @@ class ConformerCtc(nn.Module):
         channel = torch.zeros(batch, c.blocks, 0, 2 * c.width, dtype=dtype)
         time = torch.zeros(batch, c.blocks, c.width, c.kernel_frames - 1, dtype=dtype)
         x, middle, _, _ = self._encode(features, channel, time, mask)
-        return self._classify(x), self._classify(middle)
+        phones = None if self.phone_head is None else self._classify(x, self.phone_head)
+        return Readings(self._classify(x, self.head), self._classify(middle, self.head), phones)
 
     def _encode(
         self, features: Tensor, channel: Tensor, time: Tensor, mask: Tensor
@@ -100,7 +116,8 @@ class ConformerCtc(nn.Module):
                 middle = x
         return x, middle, torch.stack(channels, dim=1), torch.stack(times, dim=1)
 
-    def _classify(self, x: Tensor) -> Tensor:
+    def _classify(self, x: Tensor, head: nn.Linear) -> Tensor:
         """(B, T, D) -> log-probabilities (B, T * outputs_per_frame, V) float32."""
-        scores: Tensor = self.head(x).float()
-        return functional.log_softmax(scores.reshape(x.shape[0], -1, self.config.tokens), dim=-1)
+        scores: Tensor = head(x).float()
+        outputs = head.out_features // self.config.outputs_per_frame
+        return functional.log_softmax(scores.reshape(x.shape[0], -1, outputs), dim=-1)
