@@ -13,12 +13,14 @@ from pydantic import ValidationError
 
 from voxloop_cloud.bundle_config import NAME_PATTERN, BundleConfig
 from voxloop_cloud.checksums import CHECKSUM_FILE, verify_checksums, write_checksums
+from voxloop_cloud.graph import GRAPH_FILE, LEXICON_FILE
 from voxloop_proto.errors import ConfigError, ContractError
 
 __all__ = [
     "AUDIT_FILE",
     "BUNDLE_FILES",
     "CONFIG_FILE",
+    "GRAPH_FILES",
     "MODEL_FILE",
     "REFERENCE_FILE",
     "TOKENS_FILE",
@@ -38,6 +40,9 @@ REFERENCE_FILE = "reference.json"
 AUDIT_FILE = "audit.json"
 BUNDLE_FILES = (MODEL_FILE, TOKENS_FILE, CONFIG_FILE, REFERENCE_FILE, AUDIT_FILE)
 """Every bundle has these, and SHA256SUMS."""
+
+GRAPH_FILES = (GRAPH_FILE, LEXICON_FILE)
+"""A bundle whose tokens are phones has these, too."""
 
 BLANK = "<blk>"
 STORE_VARIABLE = "VOXLOOP_BUNDLES"
@@ -70,6 +75,7 @@ def load_bundle(path: Path) -> Bundle:
                 f"{path} lacks {name}; a bundle has {', '.join((*BUNDLE_FILES, CHECKSUM_FILE))}; export it again"
             )
     config = _read_config(path / CONFIG_FILE)
+    _check_graph(path, config, present)
     tokens = _read_tokens(path / TOKENS_FILE)
     for name in (REFERENCE_FILE, AUDIT_FILE):
         _check_json(path / name)
@@ -119,6 +125,16 @@ def _read_config(file: Path) -> BundleConfig:
     except ValidationError as error:
         found = "; ".join(_explain(each) for each in error.errors())
         raise ContractError(f"{file}: {found}; correct the exporter, or get a bundle of format 1") from error
+
+
+def _check_graph(path: Path, config: BundleConfig, present: frozenset[str]) -> None:
+    """That it has a graph if its decoder needs one; the inside is the decoder's to verify."""
+    for name in GRAPH_FILES:
+        if config.tokens == "phones" and name not in present:
+            raise ContractError(
+                f"{path} lacks {name}, and its tokens are phones, which {' and '.join(GRAPH_FILES)} turn into words; "
+                "export the bundle with a graph"
+            )
 
 
 def _explain(found: Any) -> str:  # pydantic's ErrorDetails

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxloop_cloud.features import FeatureConfig
+from voxloop_cloud.graph_config import DecoderConfig
 from voxloop_proto.audio import PaddingPolicy
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -80,13 +81,14 @@ class BundleConfig(BaseModel):
     name: str = Field(pattern=NAME_PATTERN, description="letters, digits, '.', '_', '-'; at most 64")
     version: str = Field(pattern=NAME_PATTERN, description="letters, digits, '.', '_', '-'; at most 64")
     language: str = Field(min_length=2, max_length=35, description="BCP 47, for instance en")
-    tokens: Literal["characters", "bpe"] = Field(description="characters or bpe")
+    tokens: Literal["characters", "bpe", "phones"] = Field(description="what the model writes; phones need a graph")
     features: FeatureConfig
     chunk: ChunkConfig
     padding: PaddingPolicy
     normalization: NormalizationConfig
     model: ModelConfig
     provenance: ProvenanceConfig
+    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     credits: dict[str, str] = Field(default_factory=dict, description="data set or part: its licence and makers")
 
     @property

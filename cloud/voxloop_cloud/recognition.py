@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from voxloop_cloud.decoder import CtcDecoder, Decoded, DecodedWord, Hypothesis, LogProbs
+from voxloop_cloud.decoder import Decoded, DecodedWord, Hypothesis, LogProbs
 from voxloop_cloud.features import Features, FeatureStream
 from voxloop_cloud.recognizer import Recognizer, State
 from voxloop_proto.audio import Pcm, samples_to_ms
@@ -30,7 +30,7 @@ class SegmentRecognition:
         self._features_config = config.features
         self._chunk = config.chunk
         self._features = FeatureStream(config.features)
-        self._decoder = CtcDecoder(recognizer.bundle.tokens, recognizer.bundle.blank_id, config.frame_ms)
+        self._decoder = recognizer.start_decoder()
         self._state = recognizer.start()
         self._window: Features | None = None
         self._steps = 0

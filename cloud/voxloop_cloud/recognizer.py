@@ -9,6 +9,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from voxloop_cloud.bundle import MODEL_FILE, Bundle
+from voxloop_cloud.decoding import Decoder, open_decoding
 from voxloop_cloud.model_layout import CacheShapes, Tensor, check_layout
 from voxloop_proto.errors import ContractError, ModelError
 
@@ -61,6 +62,11 @@ class Recognizer:
             np.zeros(1, np.int64),
         )
         self._try_out()
+        self._start_decoder = open_decoding(bundle)
+
+    def start_decoder(self) -> Decoder:
+        """A decoder for a new stream."""
+        return self._start_decoder()
 
     def start(self) -> State:
         """The state of a stream that has heard nothing."""

@@ -145,7 +145,7 @@ def test_a_folder_inside_is_refused(own_bundle: Bundle) -> None:
         ("shift_frames = 32", "shift_frames = 31", r"shift_frames 31 is no multiple of subsampling_factor 2"),
         ("target_dbfs = -23.0", "target_dbfs = 23.0", r"normalization.target_dbfs = 23.0"),
         ("before_ms = 300", "before_ms = -1", r"padding.before_ms = -1"),
-        ('tokens = "characters"', 'tokens = "phones"', r"tokens = 'phones'"),
+        ('tokens = "characters"', 'tokens = "words"', r"tokens = 'words'"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(own_bundle: Bundle, old: str, new: str, message: str) -> None:

@@ -1,0 +1,21 @@
+"""How a bundle of phones is searched: the [decoder] part of bundle.toml."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class DecoderConfig(BaseModel):
+    """Only for bundles whose tokens are phones; the others are decoded greedily and take no notice of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    beam: float = Field(14.0, gt=0, le=100, description="paths worse than the best by more than this are dropped, nats")
+    max_active: int = Field(2000, ge=20, le=100_000, description="most states that are kept after a frame")
+    acoustic_scale: float = Field(1.0, gt=0, le=20, description="weight of the model's log-probabilities")
+    word_insertion: float = Field(0.0, ge=-20, le=20, description="reward of each word, nats; above 0 for more words")
+    blank_threshold: float = Field(
+        0.98, gt=0, le=1, description="of neighbouring frames whose blank is likelier than this, only the first counts"
+    )
+    commit_ms: float = Field(
+        1000.0, ge=0, le=60_000, description="a word that ended so long ago in the best path will not change any more"
+    )
+    alternatives: int = Field(0, ge=0, le=20, description="how many other texts a transcript may come with")
