@@ -18,6 +18,7 @@ _DTYPE: dict[SampleFormat, str] = {"s16le": "<i2", "f32le": "<f4"}
 _FULL_SCALE: dict[SampleFormat, float] = {"s16le": 32_768.0, "f32le": 1.0}
 
 _MP3_SLACK_FRAMES = 2 * 1152  # an MP3 stream's own delay and padding may or may not be counted in its header
+_OGG_SLACK_MS = 20  # the last page's time may be off by less than one packet
 _UNKNOWN_LENGTH_FRAMES = 1 << 40  # a header written to a pipe says 0 or the largest number it can
 _WAV_PROMISE = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _UNKNOWN_LENGTH_BYTES = 0x7FFF_0000
@@ -73,8 +74,10 @@ class FileSource:
                     break
                 read_frames += len(block)
                 yield from self._resample(resampler, block)
+                if file.format == "OGG":
+                    failure = ""  # a page whose time does not follow on from the last is no damage: reading goes on
             yield from resampler.flush()
-        slack_frames = _MP3_SLACK_FRAMES if file.format == "MP3" else 0
+        slack_frames = {"MP3": _MP3_SLACK_FRAMES, "OGG": file.samplerate * _OGG_SLACK_MS // 1000}.get(file.format, 0)
         if failure or read_frames + slack_frames < self._promised_frames:
             raise DataError(self._cut_short(read_frames, failure))
 
