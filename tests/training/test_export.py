@@ -77,7 +77,7 @@ def test_an_exported_run_is_served_and_hears_what_the_model_hears(bundle: Path, 
 def test_evaluation_reports_every_slice(bundle: Path, corpus: Path) -> None:
     results = evaluate_manifests(Recognizer(load_bundle(bundle)), [corpus / "tones/dev.jsonl"])
     assert set(results["tones/dev"]["slices"]) >= {"duration<=2s", "pitch=low"}
-    assert results["tones/dev"]["utterances"] == 4
+    assert results["tones/dev"]["clips"] == 4
 
 
 def test_clips_that_nobody_transcribed_are_not_scored(corpus: Path) -> None:
@@ -87,7 +87,7 @@ def test_clips_that_nobody_transcribed_are_not_scored(corpus: Path) -> None:
 
 def test_an_audit_fails_when_int8_costs_too_many_words() -> None:
     differences = {"onnx_to_torch": 0.0, "streaming_to_whole": 0.0, "int8_to_torch": 0.1}
-    audit = audit_of(ParityConfig(), differences, {"a": {"wer_ratio": 0.10}}, {"a": {"wer_ratio": 0.12}})
+    audit = audit_of(ParityConfig(), differences, {"a": {"wer": 0.10}}, {"a": {"wer": 0.12}})
     assert not audit["passed"]
     assert not audit["gates"]["int8_keeps_wer"]
 

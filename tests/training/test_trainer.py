@@ -10,11 +10,14 @@ import pytest
 import torch
 
 from voxloop_proto.errors import ModelError
+from voxloop_training.checkpoint import load_checkpoint
 from voxloop_training.learner import StepReport
 from voxloop_training.peers import Peers
 from voxloop_training.progress import Progress
 from voxloop_training.recipe import Recipe
+from voxloop_training.tokens import Tokens
 from voxloop_training.trainer import Trainer, progress_after
+from voxloop_training.weights import hours_seen_of
 
 ALONE = Peers(0, 1)
 
@@ -101,6 +104,26 @@ def test_the_loss_falls(recipe: Recipe, corpus: Path, tmp_path: Path) -> None:
     first = trainer.learner.step(("tones-train-0",), recipe.stages[0], 0, 0.0, 0.0, False).loss_per_character
     trainer.run()
     assert trainer.progress.smoothed_loss < 0.5 * first
+
+
+def test_a_run_may_start_from_a_parents_weights_and_learn_phones_too(
+    recipe: Recipe, corpus: Path, tmp_path: Path
+) -> None:
+    Trainer(recipe, tmp_path / "parent", corpus, ALONE).run()
+    parent = sorted((tmp_path / "parent/checkpoints").glob("step-*.pt"))[-1]
+    two_heads = recipe.model.model_copy(update={"phones": len(Tokens.phones())})
+    child = recipe.model_copy(update={"parent": parent, "model": two_heads})
+    trainer = Trainer(child, tmp_path / "child", corpus, ALONE)
+    weights = load_checkpoint(parent)["model"]
+    names = [name for name, _ in trainer.learner.model.named_parameters()]
+    masters = dict(zip(names, trainer.learner.optimizer.masters(), strict=True))
+    assert names != list(weights)
+    assert all(torch.equal(masters[name], weights[name]) for name in names if name in weights)
+    before = masters["phone_head.weight"].clone()
+    trainer.run()
+    assert not torch.equal(trainer.learner.optimizer.masters()[names.index("phone_head.weight")], before)
+    checkpoint = sorted((tmp_path / "child/checkpoints").glob("step-*.pt"))[-1]
+    assert hours_seen_of(checkpoint) > hours_seen_of(parent) > 0
 
 
 TWO_PEERS = """

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lhotse import CutSet
 
+from voxloop_proto.scoring import Score, score
 from voxloop_training.audio_cache import AudioCache, open_cache
 from voxloop_training.batch import collate
 from voxloop_training.corpus import dev_cuts
@@ -13,7 +14,6 @@ from voxloop_training.epoch_plan import clips_of, plan_epoch
 from voxloop_training.features import Fbank
 from voxloop_training.model import ConformerCtc
 from voxloop_training.peers import Peers
-from voxloop_training.scoring import Score, score
 from voxloop_training.tokens import Tokens
 
 _BATCH_S = 40.0

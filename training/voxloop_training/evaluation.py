@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +12,9 @@ import numpy as np
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_proto.audio import PCM16_FULL_SCALE
+from voxloop_proto.scoring import score
 from voxloop_training.audio_cache import read_pcm
 from voxloop_training.manifest import Row, read_rows
-from voxloop_training.scoring import score
 
 _DURATION_EDGES_S: Final = (2.0, 5.0, 10.0)
 
@@ -72,5 +72,12 @@ def slices_of(row: Row) -> Iterator[str]:
 
 
 def _score(heard: Sequence[Heard]) -> dict[str, Any]:
-    values = asdict(score([item.row.text for item in heard], [item.text for item in heard]))
-    return {key: round(value, 5) if isinstance(value, float) else value for key, value in values.items()}
+    errors = score([item.row.text for item in heard], [item.text for item in heard])
+    ratios = {
+        "wer": errors.wer,
+        "cer": errors.cer,
+        "clips_right_ratio": errors.clips_right_ratio,
+        "null_ratio": sum(not item.text for item in heard) / max(1, len(heard)),
+    }
+    rounded = {key: None if ratio is None else round(ratio, 5) for key, ratio in ratios.items()}
+    return {"clips": errors.clips, "words": errors.words, **rounded}

@@ -10,10 +10,10 @@ from typing import Final
 import structlog
 from rich.progress import Progress as Bar
 
+from voxloop_proto.scoring import Score
 from voxloop_training.learner import StepReport
 from voxloop_training.progress import Progress
 from voxloop_training.recipe import Recipe
-from voxloop_training.scoring import Score
 from voxloop_training.tracking import Tracker
 
 _EVALUATIONS: Final = "evaluations.jsonl"
@@ -54,11 +54,13 @@ class RunLog:
     def scores(self, now: Progress, scores: Mapping[str, Score]) -> None:
         """The outcome of an evaluation."""
         row = {"step": now.step, "minutes": round(now.elapsed_s / 60, 1), "hours_seen": round(now.hours_seen, 2)}
+        figures = {name: {**asdict(score), "wer": score.wer, "cer": score.cer} for name, score in scores.items()}
         with (self._folder / _EVALUATIONS).open("a", encoding="utf-8") as sink:
-            sink.write(json.dumps({**row, **{name: asdict(score) for name, score in scores.items()}}) + "\n")
+            sink.write(json.dumps({**row, **figures}) + "\n")
         for name, score in scores.items():
-            log.info("dev", set=name, wer=f"{score.wer_ratio:.3f}", cer=f"{score.cer_ratio:.3f}", **row)
-            self._track({f"{name}.wer": score.wer_ratio, f"{name}.cer": score.cer_ratio}, now.step)
+            if score.wer is not None and score.cer is not None:
+                log.info("dev", set=name, wer=f"{score.wer:.3f}", cer=f"{score.cer:.3f}", **row)
+                self._track({f"{name}.wer": score.wer, f"{name}.cer": score.cer}, now.step)
 
     def _track(self, values: Mapping[str, float], step: int) -> None:
         if self._tracker:

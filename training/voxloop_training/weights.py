@@ -17,6 +17,17 @@ def recipe_of(checkpoint: Path) -> Recipe:
     return Recipe.model_validate_json(load_checkpoint(checkpoint)["recipe"])
 
 
+def hours_seen_of(checkpoint: Path) -> float:
+    """Hours of audio that the weights have seen, those of the run's parents included as far as they are still there."""
+    state, hours = load_checkpoint(checkpoint), 0.0
+    while True:
+        hours += float(state["progress"]["hours_seen"])
+        parent = Recipe.model_validate_json(state["recipe"]).parent
+        if parent is None or not parent.is_file():
+            return hours
+        state = load_checkpoint(parent)
+
+
 def load_model(checkpoints: Sequence[Path]) -> ConformerCtc:
     """A float32 model whose weights are the mean of all checkpoints'."""
     if not checkpoints:

@@ -47,6 +47,6 @@ def _as_bundle(checkpoint: Path, folder: Path) -> Path:
 def _table(results: dict[str, Any]) -> Table:
     table = Table("set", "clips", "WER %", "CER %", "all right %", "nothing heard %")
     for name, result in results.items():
-        shares = (result[key] for key in ("wer_ratio", "cer_ratio", "exact_ratio", "null_ratio"))
-        table.add_row(name, str(result["utterances"]), *(f"{100 * share:.1f}" for share in shares))
+        ratios = (result[key] for key in ("wer", "cer", "clips_right_ratio", "null_ratio"))
+        table.add_row(name, str(result["clips"]), *("-" if ratio is None else f"{100 * ratio:.1f}" for ratio in ratios))
     return table

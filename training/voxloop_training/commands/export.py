@@ -12,7 +12,6 @@ from voxloop_cloud.checksums import CHECKSUM_FILE
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_proto.errors import ConfigError, DataError, ModelError
 from voxloop_training.audio_cache import open_cache
-from voxloop_training.checkpoint import load_checkpoint
 from voxloop_training.corpus import data_root, join_training_cuts
 from voxloop_training.evaluation import evaluate_manifests
 from voxloop_training.export.audit import audit_of
@@ -23,7 +22,7 @@ from voxloop_training.export.reference import reference_statistics
 from voxloop_training.model import ConformerCtc
 from voxloop_training.recipe import Recipe
 from voxloop_training.tokens import Tokens
-from voxloop_training.weights import load_model, recipe_of
+from voxloop_training.weights import hours_seen_of, load_model, recipe_of
 
 log = structlog.get_logger("export")
 
@@ -45,7 +44,7 @@ def export(
     if not checkpoints:
         raise DataError(f"{run_dir} has no checkpoints; train first")
     model, recipe = load_model(checkpoints), recipe_of(checkpoints[-1])
-    hours = float(load_checkpoint(checkpoints[-1])["progress"]["hours_seen"])
+    hours = hours_seen_of(checkpoints[-1])
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_dir.parent) as scratch:
         full, int8 = Path(scratch, "fp32"), Path(scratch, "int8")

@@ -13,7 +13,7 @@ def audit_of(
 
     `full` and `int8` are scores by set name of the same clips; the WER gate compares the sets that both have.
     """
-    added = {name: int8[name]["wer_ratio"] - full[name]["wer_ratio"] for name in full if name in int8}
+    added = {name: (int8[name]["wer"] or 0.0) - (full[name]["wer"] or 0.0) for name in full if name in int8}
     worst = max(added.values(), default=0.0)
     gates = {
         "onnx_equals_torch": differences["onnx_to_torch"] <= config.onnx_limit,
