@@ -32,49 +32,66 @@ def with_ctc(graph: Graph) -> Graph:
     """
     blank, labels = graph.phones + 1, graph.phones + 1
     pairs = _pairs(graph, labels)
-    state, held = pairs // labels, pairs % labels
-    leaving = np.diff(graph.first_arc)[state]
-    source = np.repeat(np.arange(len(pairs)), leaving)
-    arc = np.arange(len(source)) - np.repeat(np.cumsum(leaving) - leaving, leaving) + graph.first_arc[state][source]
-    phone, holding = graph.phone[arc].astype(np.int64), held[source]
+    state, held = (pairs // labels).astype(np.int32), (pairs % labels).astype(np.uint8)
+    source, arc = _arcs_of(graph, state)
+    phone, holding = graph.phone[arc], held[source]
     kept = (phone == 0) | (phone != holding)
     source, arc, phone, holding = source[kept], arc[kept], phone[kept], holding[kept]
-    target = np.searchsorted(pairs, graph.target[arc] * np.int64(labels) + np.where(phone == 0, holding, phone))
-    everyone, holders = np.arange(len(pairs)), np.flatnonzero(held)
-    released = np.searchsorted(pairs, state * labels)
-    sources = np.concatenate((source, everyone, holders))
-    order = np.argsort(sources, kind="stable")
-    extra = len(everyone) + len(holders)
-    return Graph(
+    own = 1 + (held > 0)
+    counts = np.bincount(source, minlength=len(pairs)) + own
+    first_arc = np.concatenate(([0], np.cumsum(counts)))
+    place = np.arange(len(source)) + np.cumsum(own)[source]
+    everyone, holders = first_arc[:-1], np.flatnonzero(held)
+    out = Graph(
         phones=blank,
         words=graph.words,
         start=int(np.searchsorted(pairs, graph.start * labels)),
-        first_arc=np.concatenate(([0], np.cumsum(np.bincount(sources, minlength=len(pairs))))),
-        phone=np.concatenate((phone, np.full(len(everyone), blank), held[holders]))[order].astype(np.uint8),
-        word=np.concatenate((graph.word[arc], np.zeros(extra, np.int32)))[order],
-        cost=np.concatenate((graph.cost[arc], np.zeros(extra, np.float32)))[order],
-        target=np.concatenate((target, released, holders))[order].astype(np.int32),
+        first_arc=first_arc,
+        phone=np.full(first_arc[-1], blank, np.uint8),
+        word=np.zeros(first_arc[-1], np.int32),
+        cost=np.zeros(first_arc[-1], np.float32),
+        target=np.empty(first_arc[-1], np.int32),
         final=graph.final[state],
     )
+    out.target[everyone] = np.searchsorted(pairs, np.arange(graph.states) * labels)[state]
+    out.phone[everyone[holders] + 1] = held[holders]
+    out.target[everyone[holders] + 1] = holders
+    out.phone[place] = phone
+    out.word[place] = graph.word[arc]
+    out.cost[place] = graph.cost[arc]
+    heard = np.searchsorted(pairs, graph.target * np.int64(labels) + graph.phone)
+    out.target[place] = heard[arc]
+    silent = np.flatnonzero(phone == 0)
+    out.target[place[silent]] = np.searchsorted(pairs, graph.target[arc[silent]] * np.int64(labels) + holding[silent])
+    return out
+
+
+def _arcs_of(graph: Graph, state: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """The arcs of each of the given states in turn: the place in `state`, and the arc."""
+    first, leaving = graph.first_arc[state], np.diff(graph.first_arc)[state]
+    source = np.repeat(np.arange(len(state), dtype=np.int32), leaving)
+    ahead = (first - np.cumsum(leaving) + leaving).astype(np.int32)
+    return source, np.arange(len(source), dtype=np.int32) + ahead[source]
 
 
 def _pairs(graph: Graph, labels: int) -> _Ints:
     """All reachable pairs as state * labels + held phone, ascending."""
-    target, phone = graph.target.astype(np.int64), graph.phone.astype(np.int64)
-    heard = phone > 0
-    found = np.unique(np.concatenate((np.arange(graph.states) * labels, target[heard] * labels + phone[heard])))
+    found = np.zeros(graph.states * labels, bool)
+    found[::labels] = True
+    heard = graph.phone > 0
+    found[graph.target[heard] * np.int64(labels) + graph.phone[heard]] = True
     silent = np.flatnonzero(~heard)
-    by_source = graph.sources()[silent].astype(np.int64)
-    fresh = found
+    by_source = graph.sources()[silent]
+    fresh = np.flatnonzero(found)
     while len(fresh):
         state, held = fresh // labels, fresh % labels
         first = np.searchsorted(by_source, state, side="left")
         count = np.searchsorted(by_source, state, side="right") - first
-        at = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
-        reached = np.unique(target[silent[at]] * labels + np.repeat(held, count))
-        fresh = np.setdiff1d(reached, found, assume_unique=True)
-        found = np.union1d(found, fresh)
-    return found
+        at = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+        reached = graph.target[silent[at]] * np.int64(labels) + np.repeat(held, count)
+        fresh = reached[~found[reached]]
+        found[fresh] = True
+    return np.flatnonzero(found)
 
 
 def to_fst(graph: Graph) -> Any:  # kaldifst.StdConstFst
