@@ -75,7 +75,7 @@ class Ngram:
 
 
 def read_arpa(path: Path) -> Ngram:
-    """Reads an ARPA file, without what has <unk> in it. Raises DataError if it is none."""
+    """Reads an ARPA file, without n-grams of <unk> or over the edges of sentences. Raises DataError if it is none."""
     with path.open(encoding="utf-8") as lines:
         order = sum(1 for _ in _header(lines, path))
         ngram = Ngram(order)
@@ -86,7 +86,7 @@ def read_arpa(path: Path) -> Ngram:
                 continue
             log10, *rest = line.split() or [""]
             words = tuple(rest[:size])
-            if not log10 or UNKNOWN in words:
+            if not log10 or UNKNOWN in words or START in words[1:] or END in words[:-1]:
                 continue
             ngram.probabilities[size - 1][words] = float(log10)
             if len(rest) > size:
