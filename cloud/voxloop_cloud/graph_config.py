@@ -8,7 +8,7 @@ class DecoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    beam: float = Field(14.0, gt=0, le=100, description="paths worse than the best by more than this are dropped, nats")
+    beam: float = Field(12.0, gt=0, le=100, description="paths worse than the best by more than this are dropped, nats")
     max_active: int = Field(2000, ge=20, le=100_000, description="most states that are kept after a frame")
     acoustic_scale: float = Field(1.0, gt=0, le=20, description="weight of the model's log-probabilities")
     word_insertion: float = Field(0.0, ge=-20, le=20, description="reward of each word, nats; above 0 for more words")

@@ -35,7 +35,7 @@ def compile_graph(arpa: Path, pronunciations: Pronunciations) -> tuple[Graph, li
     lexicon = _lexicon(pronunciations, {word: index for index, word in enumerate(words)})
     kaldifst.arcsort(lexicon, sort_type="olabel")
     fst = kaldifst.StdVectorFst(kaldifst.compose(lexicon, grammar))
-    kaldifst.determinize_star(fst, use_log=True)
+    kaldifst.determinize_star(fst)
     kaldifst.minimize_encoded(fst)
     graph = from_fst(fst, phones=len(PHONES), words=len(pronunciations))
     return without_silent_chains(graph), words[: len(pronunciations) + 1]
