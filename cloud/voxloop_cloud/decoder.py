@@ -32,6 +32,14 @@ class DecodedWord:
 
 
 @dataclass(frozen=True, slots=True)
+class DecodedAlternative:
+    """Another text for the segment, and how likely it is among all that were considered, 0 to 1."""
+
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """The outcome for one segment.
 
@@ -40,12 +48,14 @@ class Decoded:
     lowest probability that the blank had in any frame: near 1 if nothing came close to being heard; 0 if there was no
     frame to hear anything in.
     tokens: the ids of the emitted tokens, spaces included.
+    alternatives: other texts, the likeliest first; greedy decoding has none.
     """
 
     text: str
     words: tuple[DecodedWord, ...]
     confidence: float
     tokens: tuple[int, ...]
+    alternatives: tuple[DecodedAlternative, ...] = ()
 
 
 @dataclass(slots=True)

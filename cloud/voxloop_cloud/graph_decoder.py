@@ -10,9 +10,10 @@ import kaldifst
 import numpy as np
 
 from voxloop_cloud.bundle import Bundle
-from voxloop_cloud.decoder import Decoded, DecodedWord, Hypothesis, LogProbs
+from voxloop_cloud.decoder import Decoded, DecodedAlternative, DecodedWord, Hypothesis, LogProbs
 from voxloop_cloud.graph import GRAPH_FILE, LEXICON_FILE, Graph, read_graph
 from voxloop_cloud.graph_alignment import Run, align, runs_of
+from voxloop_cloud.graph_alternatives import best_texts, shares
 from voxloop_cloud.graph_config import DecoderConfig
 from voxloop_cloud.graph_lexicon import GraphLexicon, read_lexicon
 from voxloop_cloud.graph_topology import to_fst, with_ctc
@@ -122,7 +123,18 @@ class GraphDecoder:
         phones = [probability for found in confidences for probability in found]
         confidence = _mean(phones) if words else _probability(self._lowest_blank) if self._frames else 0.0
         tokens = tuple(run.phone for each in heard for run in each.runs)
-        return Decoded(self._text(heard), words, confidence, tokens)
+        text = self._text(heard)
+        return Decoded(text, words, confidence, tokens, self._alternatives(text))
+
+    def _alternatives(self, text: str) -> tuple[DecodedAlternative, ...]:
+        count = self._config.alternatives
+        if not count or not self._searched:
+            return ()
+        scaled = np.stack(self._searched) * np.float32(self._config.acoustic_scale)
+        found = best_texts(self._graph.fst, scaled, count + 1)
+        spelled = [" ".join(map(self._graph.lexicon.word, words)) for words, _ in found]
+        likely = zip(spelled, shares([cost for _, cost in found]), strict=True)
+        return tuple(DecodedAlternative(other, share) for other, share in likely if other != text)[:count]
 
     def _take(self, log_probs: LogProbs) -> None:
         blank = log_probs[:, self._graph.blank_id]

@@ -33,5 +33,6 @@ def to_transcript(
         text=decoded.text,
         words=words,
         confidence=decoded.confidence,
+        alternatives=[pb.Alternative(text=other.text, confidence=other.confidence) for other in decoded.alternatives],
         provenance=provenance,
     )

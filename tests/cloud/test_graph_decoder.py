@@ -127,3 +127,24 @@ def test_a_reward_for_words_makes_more_of_them() -> None:
         return sum(len(decode(random_frames(seed, 40, BLANK + 1), config, graph=graph).words) for seed in range(5))
 
     assert words(-4) < words(0) < words(4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, frames=st.integers(1, 40))
+def test_alternatives_are_other_texts_the_likeliest_first(seed: int, frames: int) -> None:
+    decoded = decode(random_frames(seed, frames, BLANK + 1), DecoderConfig(alternatives=3))
+    texts = [other.text for other in decoded.alternatives]
+    confidences = [other.confidence for other in decoded.alternatives]
+    assert len({*texts, decoded.text}) == len(texts) + 1
+    assert len(texts) <= 3
+    assert confidences == sorted(confidences, reverse=True)
+    assert sum(confidences) <= 1
+
+
+def test_what_sounds_nearly_alike_is_an_alternative() -> None:
+    frames = spoken_frames([C, BLANK, A, BLANK, B], BLANK + 1, 0.9)
+    frames[4, [B, BLANK]] = np.log([0.5, 0.45])
+    decoded = decode(frames, DecoderConfig(alternatives=2))
+    assert decoded.text == "cab"
+    other = decode(spoken_frames([A, B, BLANK, BLANK, C], BLANK + 1, 0.5), DecoderConfig(alternatives=8))
+    assert {"ab sea", "abc"} - {other.text} <= {each.text for each in other.alternatives}
