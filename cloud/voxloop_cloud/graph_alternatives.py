@@ -22,7 +22,7 @@ def best_texts(fst: Any, scaled: LogProbs, count: int) -> list[_Text]:
     """The likeliest sequences of words, each once, with their costs, ascending; at most `count`.
 
     scaled: (T, V) float32, as they were searched. Costs the CPU of another, narrower search when the segment has
-    ended, about 0.005 core-seconds per second of sound.
+    ended: 0.003 core-seconds per second of clear sound, 0.017 of unclear.
     """
     options = kaldi_decoder.LatticeSimpleDecoderConfig(beam=_BEAM, lattice_beam=_LATTICE_BEAM)
     search = kaldi_decoder.LatticeSimpleDecoder(fst, options)

@@ -12,7 +12,7 @@ def test_there_are_39_phones_in_alphabetical_order() -> None:
 
 
 def test_a_text_is_said_with_each_words_usual_pronunciation() -> None:
-    assert phones_of("set a timer") == "S EH T AH T AY M ER".split()
+    assert phones_of("set a timer") == ["S", "EH", "T", "AH", "T", "AY", "M", "ER"]
 
 
 def test_stress_alone_makes_no_second_pronunciation() -> None:
