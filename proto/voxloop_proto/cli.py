@@ -24,6 +24,7 @@ _SUMMARY = {
     "train": "Train a model from a recipe.",
     "evaluate": "Word errors of a checkpoint or bundle, by set and slice.",
     "export": "Make a bundle from a training run.",
+    "graph": "Make the decoding graph of a bundle of phones from text.",
 }
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from voxloop_proto.errors import DataError
 from voxloop_training.grammar.ngram import END, START, Ngram, mix, normalized, read_arpa, write_arpa
 
+Bigrams = dict[tuple[str, str], float]
+
 WORDS = ("a", "b", "c", END)
 
 
@@ -27,7 +29,7 @@ bigrams = st.dictionaries(st.tuples(st.sampled_from([START, "a", "b"]), st.sampl
 
 @settings(max_examples=50)
 @given(first=bigrams, second=bigrams, weight=st.floats(0.1, 0.9))
-def test_after_every_history_the_probabilities_sum_to_one(first, second, weight) -> None:
+def test_after_every_history_the_probabilities_sum_to_one(first: Bigrams, second: Bigrams, weight: float) -> None:
     for ngram in (ngram_of(first), mix([ngram_of(first), ngram_of(second)], [weight, 1 - weight])):
         for history in ((), (START,), ("a",), ("b",), ("c",)):
             assert sum(10 ** ngram.log10(word, history) for word in WORDS) == pytest.approx(1, abs=1e-3)

@@ -1,26 +1,28 @@
 """What spellings sound like, as it is learned and as it is shipped."""
 
+from pathlib import Path
+
 import pytest
 
 from voxloop_training.lexicon.spelling import EDGE, Spelling, load_spelling, write_spelling
-from voxloop_training.lexicon.spelling_learner import entries, held_out, learn, wrong_words
+from voxloop_training.lexicon.spelling_learner import Entry, entries, held_out, learn, wrong_words
 
 
 @pytest.fixture(scope="module")
-def few() -> list[tuple[str, tuple[str, ...]]]:
+def few() -> list[Entry]:
     return [entry for entry in entries() if len(entry[0]) <= 4][:3000]
 
 
-def test_a_model_says_most_of_the_words_that_it_was_learned_from_as_they_are(few) -> None:
+def test_a_model_says_most_of_the_words_that_it_was_learned_from_as_they_are(few: list[Entry]) -> None:
     model, _ = learn(few)
     assert len(wrong_words(model, [(word, [phones]) for word, phones in few])) < 0.35 * len(few)
 
 
-def test_learning_twice_gives_the_same_model(few) -> None:
+def test_learning_twice_gives_the_same_model(few: list[Entry]) -> None:
     assert learn(few[:500])[1] == learn(few[:500])[1]
 
 
-def test_a_model_survives_its_file(few, tmp_path) -> None:
+def test_a_model_survives_its_file(few: list[Entry], tmp_path: Path) -> None:
     model, counts = learn(few[:500])
     write_spelling(model, counts, tmp_path / "model.xz")
     again = load_spelling(tmp_path / "model.xz")

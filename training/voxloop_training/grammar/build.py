@@ -42,8 +42,8 @@ class GrammarConfig(BaseModel):
 def build_graph(text: Path, out: Path, scratch: Path, config: GrammarConfig) -> dict[str, Any]:
     """Writes the graph, its lexicon and a report into `out`; the report is also returned. Takes minutes.
 
-    The same text, config and versions give the same bytes. Raises DataError for missing text, ConfigError for missing
-    irstlm.
+    No random numbers are drawn; the report names the text, the config and the versions. Raises DataError for missing
+    text, ConfigError for missing irstlm.
     """
     vocabulary = _vocabulary(text, config)
     log.info("vocabulary", words=len(vocabulary))
