@@ -9,6 +9,9 @@ from voxloop_proto.errors import ContractError
 from voxloop_proto.opus import OpusDecoder
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
+MAX_START_SAMPLE = 1 << 60
+"""Two million years at 16 kHz; word times beyond it would not fit their field."""
+
 
 def _decode_pcm16(payload: bytes) -> Pcm:
     if len(payload) % 2:
@@ -20,6 +23,8 @@ class SegmentIntake:
     """One segment on its way in."""
 
     def __init__(self, start: pb.SegmentStart, audio_format: pb.AudioFormat, limits: Limits) -> None:
+        if not 0 <= start.start_sample <= MAX_START_SAMPLE:
+            raise ContractError(f"start_sample {start.start_sample}; allowed are 0 to {MAX_START_SAMPLE}")
         self.start = start
         self.received_samples = 0
         self._opus = audio_format.codec == pb.CODEC_OPUS

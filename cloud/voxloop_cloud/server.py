@@ -1,6 +1,7 @@
 """The gRPC server: a thin shell around sessions."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
@@ -20,12 +21,17 @@ from voxloop_cloud.session import Session
 from voxloop_proto import __version__
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
-from voxloop_proto.errors import ConfigError, ModelError, OverloadError, VoxloopError, row_of
+from voxloop_proto.errors import ConfigError, ContractError, ModelError, OverloadError, VoxloopError, row_of
 from voxloop_proto.process import resident_bytes
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
 
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]", "unix")
+SPARE_CALLS = 100
+"""Calls beyond open sessions that are taken at once: health, info, and sessions to be refused with a reason."""
+
+_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_ADDRESS = re.compile(r"(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
+_LAST_PORT = 65_535
 _SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name
 _log = structlog.get_logger("voxloop.server")
 
@@ -38,9 +44,19 @@ class ServerConfig(BaseModel):
     listen: str = Field("127.0.0.1:50051", description="address to listen on, host:port; port 0 takes a free one")
     insecure: bool = Field(False, description="allow plaintext on an address that other machines can reach")
     max_sessions: int = Field(1_000, ge=1, description="open sessions in all; beyond it new ones are refused")
+    hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
     limits: Limits = Field(default_factory=Limits)
     engine: EngineConfig = Field(default_factory=EngineConfig)
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, listen: str) -> str:
+        """gRPC itself takes ports modulo 65,536, and 443 for none."""
+        found = _ADDRESS.fullmatch(listen)
+        if found is None or int(found[2]) > _LAST_PORT:
+            raise ValueError(f"allowed is HOST:PORT with a port of 0 to {_LAST_PORT}, an IPv6 host in brackets")
+        return listen
 
 
 class SpeechServicer(pb_grpc.SpeechServiceServicer):
@@ -58,25 +74,32 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
     ) -> AsyncIterator[pb.RecognizeResponse]:
         """One session, from Hello to the end of the stream."""
-        session = Session(self._engine, self._store, self._config.limits)
-        device_id = ""
+        admitted: list[str] = []
+
+        def admit(device_id: str) -> None:
+            self._admit(device_id)
+            admitted.append(device_id)
+
+        session = Session(self._engine, self._store, self._config.limits, admit)
         try:
-            async for request in request_iterator:
-                if request.HasField("hello") and not device_id:
-                    device_id = self._admit(request.hello.device_id)
+            requests = aiter(request_iterator)
+            request = await _first(requests, self._config.hello_timeout_ms)
+            while request is not None:
                 async for response in session.answer(request):
                     yield response
+                request = await anext(requests, None)
         except VoxloopError as error:
             await _abort(context, error, session)
         except Exception:  # noqa: BLE001 (the session's boundary)
             _log.exception("session.crashed", session=session.hello.session_id)
             await _abort(context, ModelError("the server failed at this session; see its log"), session)
         finally:
-            self._leave(device_id)
+            for device_id in admitted:
+                self._leave(device_id)
             _log.info(
                 "session.closed",
                 session=session.hello.session_id,
-                device=device_id,
+                device=session.hello.device_id,
                 segments=session.segments,
                 received_ms=round(samples_to_ms(session.received_samples)),
             )
@@ -113,7 +136,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             resident_bytes=resident_bytes(),
         )
 
-    def _admit(self, device_id: str) -> str:
+    def _admit(self, device_id: str) -> None:
         """Counts a session in. Raises OverloadError when there are too many of one device or in all."""
         most = self._config.limits.max_sessions_per_device
         if self._open_sessions[device_id] >= most:
@@ -121,12 +144,19 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         if self._open_sessions.total() >= self._config.max_sessions:
             raise OverloadError(f"{self._config.max_sessions} sessions are open, the most here", retry_after_ms=1_000)
         self._open_sessions[device_id] += 1
-        return device_id
 
     def _leave(self, device_id: str) -> None:
-        if device_id:
-            self._open_sessions[device_id] -= 1
-            self._open_sessions += Counter()  # drops those at zero
+        self._open_sessions[device_id] -= 1
+        self._open_sessions += Counter()  # drops those at zero
+
+
+async def _first(requests: AsyncIterator[pb.RecognizeRequest], timeout_ms: int) -> pb.RecognizeRequest | None:
+    """The first message of a stream. Raises ContractError if none comes in time: a silent stream takes up a place."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000.0):
+            return await anext(requests, None)
+    except TimeoutError:
+        raise ContractError(f"no Hello within {timeout_ms} ms; it is the first message of a session") from None
 
 
 async def _abort(
@@ -140,14 +170,15 @@ async def _abort(
 
 
 @asynccontextmanager
-async def open_server(config: ServerConfig) -> AsyncIterator[str]:
-    """A running server; gives the address that it listens on. Leaving the block drains it.
+async def open_server(config: ServerConfig, stop_now: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """A running server; gives the address that it listens on. Leaving the block drains it, until stop_now is set.
 
     Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
     """
     _check_plaintext(config)
     async with open_engine(config.engine) as engine:
-        server = grpc.aio.server(options=_options(config))
+        most = config.max_sessions + SPARE_CALLS
+        server = grpc.aio.server(options=_options(config), maximum_concurrent_rpcs=most)
         pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config), server)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
@@ -159,17 +190,25 @@ async def open_server(config: ServerConfig) -> AsyncIterator[str]:
         try:
             yield address
         finally:
-            await asyncio.shield(_drain(server, health_servicer, config))
+            await asyncio.shield(_drain(server, health_servicer, config, stop_now or asyncio.Event()))
 
 
-async def _drain(server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, config: ServerConfig) -> None:
+async def _drain(
+    server: grpc.aio.Server, health_servicer: health.aio.HealthServicer, config: ServerConfig, stop_now: asyncio.Event
+) -> None:
     await health_servicer.enter_graceful_shutdown()
-    await server.stop(config.drain_ms / 1000.0)
+    drained = asyncio.create_task(server.stop(config.drain_ms / 1000.0), name="drain")
+    hurried = asyncio.create_task(stop_now.wait(), name="stop now")
+    await asyncio.wait((drained, hurried), return_when=asyncio.FIRST_COMPLETED)
+    if not drained.done():
+        await server.stop(0)
+    hurried.cancel()
+    await drained
 
 
 def _check_plaintext(config: ServerConfig) -> None:
     host = config.listen.rpartition(":")[0]
-    if host.split(":")[0] not in _LOOPBACK_HOSTS and host not in _LOOPBACK_HOSTS and not config.insecure:
+    if host not in _LOOPBACK_HOSTS and not config.insecure:
         raise ConfigError(
             f"listening on {config.listen} would carry speech in plaintext over the network; "
             "listen on 127.0.0.1, or allow it with --insecure where the network itself is private"

@@ -1,7 +1,7 @@
 """One device's stream on the server: what may come when, and what is answered."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
 
 from voxloop_cloud.engine import Engine, SegmentWork
@@ -30,13 +30,17 @@ class Session:
     error that concerns the whole session is raised, and ends the stream.
     """
 
-    def __init__(self, engine: Engine, store: ResultStore, limits: Limits) -> None:
+    def __init__(
+        self, engine: Engine, store: ResultStore, limits: Limits, admit: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it."""
         self.hello = pb.Hello()
         self.segments = 0
         self.received_samples = 0
         self._engine = engine
         self._store = store
         self._limits = limits
+        self._admit = admit
         self._phase = Phase.NEW
         self._results: SessionResults
         self._last_segment_id = 0
@@ -66,6 +70,7 @@ class Session:
     def _open(self, hello: pb.Hello) -> list[pb.RecognizeResponse]:
         self._require(Phase.NEW, what="Hello")
         check_hello(hello, self._limits)
+        self._admit(hello.device_id)
         self._results = self._store.open(hello)
         self.hello = hello
         self._phase = Phase.BETWEEN
@@ -78,7 +83,7 @@ class Session:
         return [pb.RecognizeResponse(welcome=welcome)]
 
     def _start(self, start: pb.SegmentStart) -> None:
-        self._require(Phase.BETWEEN, what="SegmentStart")
+        self._require(Phase.BETWEEN, Phase.SKIPPING, what="SegmentStart")  # a device drops the rest of what failed
         if start.segment_id <= self._last_segment_id:
             raise ContractError(f"segment {start.segment_id} after segment {self._last_segment_id}; ids count upwards")
         self._last_segment_id = start.segment_id

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+import re
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,9 +12,10 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 import grpc.aio
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
 
 from voxloop_edge.outbox import Outbox
+from voxloop_edge.reconnection import Reconnection, ReconnectionConfig
 from voxloop_edge.wire import WireWriter
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY
@@ -25,24 +28,33 @@ from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 if TYPE_CHECKING:
     from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceAsyncStub
 
+MAX_PORT = 65_535
+_ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
+_KEEPALIVE_TIMEOUT_MS = 10_000
+_RACE_DETAILS = "Internal error from Core"
+"""What grpc.aio says instead of the true status when a message is written just as the call ends."""
+
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]"
 
 
-class ClientConfig(BaseModel):
+class ClientConfig(ReconnectionConfig):
     """How the device speaks to the cloud."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     server: str = Field("127.0.0.1:50051", description="address of the server, host:port")
-    connect_timeout_ms: int = Field(10_000, ge=100, description="longest wait for the first answer of a server")
-    outage_timeout_ms: int = Field(300_000, ge=100, description="longest outage in mid-session before giving up")
-    transcript_timeout_ms: int = Field(10_000, ge=100, description="longest wait for a transcript before reconnecting")
+    transcript_timeout_ms: int = Field(
+        60_000, ge=100, description="longest silence of the server while it owes a transcript, before reconnecting"
+    )
     keepalive_ms: int = Field(20_000, ge=1_000, description="time between pings on a quiet connection")
-    first_backoff_ms: int = Field(200, ge=1, description="wait before the first reconnection; doubles each time")
-    longest_backoff_ms: int = Field(5_000, ge=1, description="longest wait before a reconnection")
     max_unanswered_bytes: int = Field(
         4 << 20, ge=1 << 16, description="unanswered audio kept in memory (4 MiB is two minutes of PCM16 speech)"
     )
+
+    @field_validator("server")
+    @classmethod
+    def _is_host_and_port(cls, server: str) -> str:
+        if not _ADDRESS.fullmatch(server) or int(server.rpartition(":")[2]) > MAX_PORT:
+            raise ValueError("allowed is host:port, such as 127.0.0.1:50051, with no http:// before it")
+        return server
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,15 @@ class SegmentFailed:
     error: VoxloopError
 
 
-Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """The connection is there, or gone for now (then `reason` says why)."""
+
+    is_open: bool
+    reason: str = ""
+
+
+Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed | LinkChanged
 
 
 @dataclass(slots=True)
@@ -93,7 +113,7 @@ def open_channel(config: ClientConfig) -> grpc.aio.Channel:
     """A channel to the server; many sessions may share it."""
     options = [
         ("grpc.keepalive_time_ms", config.keepalive_ms),
-        ("grpc.keepalive_timeout_ms", config.transcript_timeout_ms),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.initial_reconnect_backoff_ms", config.first_backoff_ms),
         ("grpc.min_reconnect_backoff_ms", config.first_backoff_ms),
@@ -107,12 +127,6 @@ def open_stub(channel: grpc.aio.Channel) -> "SpeechServiceAsyncStub":
     return cast("SpeechServiceAsyncStub", SpeechServiceStub(channel))
 
 
-def backoff_ms(attempt: int, config: ClientConfig, chance: float) -> float:
-    """Wait before reconnection number `attempt` (from 0): doubled each time, spread by chance (0 to 1) over half."""
-    longest = min(config.longest_backoff_ms, config.first_backoff_ms * 2.0**attempt)
-    return longest * (0.5 + 0.5 * chance)
-
-
 @asynccontextmanager
 async def open_client(
     channel: grpc.aio.Channel,
@@ -120,9 +134,13 @@ async def open_client(
     config: ClientConfig,
     on_reply: Callable[[Reply], None],
     stage_clock: StageClock | None = None,
+    on_broken: Callable[[], None] = lambda: None,
 ) -> AsyncIterator["Client"]:
-    """A session, open until the block is left; leaving it without `finish` abandons what is unanswered."""
-    client = Client(channel, hello, config, on_reply, stage_clock)
+    """A session, open until the block is left; leaving it without `finish` abandons what is unanswered.
+
+    on_broken: called once when the session is beyond repair; `send` and `finish` raise the reason.
+    """
+    client = Client(channel, hello, config, on_reply, stage_clock, on_broken)
     link = asyncio.create_task(client.keep_linked(), name=f"session {hello.session_id}")
     try:
         yield client
@@ -145,21 +163,23 @@ class Client:
         config: ClientConfig,
         on_reply: Callable[[Reply], None],
         stage_clock: StageClock | None = None,
+        on_broken: Callable[[], None] = lambda: None,
     ) -> None:
         self.uplink = UplinkCount()
         self._stub = open_stub(channel)
         self._hello = hello
         self._config = config
         self._on_reply = on_reply
+        self._on_broken = on_broken
         self._stage_clock = stage_clock or StageClock()
         self._wire = WireWriter()
         self._outbox = Outbox(config.max_unanswered_bytes)
         self._changed = asyncio.Condition()
         self._closing = False
         self._error: Exception | None = None
-        self._linked_s = time.monotonic()
-        self._was_linked = False
-        self._attempt = 0
+        self._reconnection = Reconnection(config, config.server, time.monotonic())
+        self._is_welcome = False
+        self._heard_s = 0.0
 
     async def send(self, event: EncodedEvent) -> None:
         """Takes one event of the pipeline; waits while the memory for unanswered segments is full.
@@ -185,6 +205,7 @@ class Client:
                 await self._connect_once()
         except Exception as error:  # noqa: BLE001 (the task's boundary: the caller gets it from send or finish)
             self._error = error
+            self._on_broken()
             await self._notify()
 
     async def _connect_once(self) -> None:
@@ -194,24 +215,16 @@ class Client:
             error = _cause(broken)
             if not row_of(error).retryable:
                 raise error from None
-            await self._back_off(error)
-
-    async def _back_off(self, error: VoxloopError) -> None:
-        """Waits before the next connection. Raises UnavailableError if there has been none for too long."""
-        away_ms = (time.monotonic() - self._linked_s) * 1000.0
-        patience_ms = self._config.outage_timeout_ms if self._was_linked else self._config.connect_timeout_ms
-        if away_ms > patience_ms:
-            raise UnavailableError(
-                f"no answer from {self._config.server} for {away_ms / 1000:.1f} s ({error.message}); "
-                "start one with 'voxloop serve', or name a running one with --server HOST:PORT"
-            )
-        wait_ms = max(error.retry_after_ms, backoff_ms(self._attempt, self._config, random.random()))
-        self._attempt += 1
-        await asyncio.sleep(wait_ms / 1000.0)
+            self._on_reply(LinkChanged(False, error.message))
+            wait_ms = self._reconnection.broke(error, len(self._outbox), time.monotonic(), random.random())
+            await asyncio.sleep(wait_ms / 1000.0)
 
     async def _converse(self) -> None:
         """One connection, from Hello to its end."""
         self._outbox.rewind()
+        self._is_welcome = False
+        if not self._hello.resume_token:  # no Welcome ever came, so nothing can have been answered: begin anew
+            self._hello.session_id = uuid.uuid4().hex
         self.uplink.connections += 1
         call = self._stub.Recognize()
         try:
@@ -223,7 +236,7 @@ class Client:
                 watch.cancel()
         finally:
             call.cancel()
-        if self._outbox:
+        if self._outbox or not self._closing:
             raise UnavailableError("the server ended the session early")
 
     async def _write(self, call: Call) -> None:
@@ -234,6 +247,8 @@ class Client:
 
     async def _write_all(self, call: Call) -> None:
         await self._put(call, pb.RecognizeRequest(hello=self._hello))
+        async with self._changed:  # a refusal of Hello must not race with what comes after it
+            await self._changed.wait_for(lambda: self._is_welcome)
         while True:
             message = self._outbox.next_message()
             if message is not None:
@@ -263,17 +278,17 @@ class Client:
 
     async def _read(self, call: Call) -> None:
         async for response in call:
-            self._linked_s = time.monotonic()
-            self._was_linked = True
-            self._attempt = 0
+            self._heard_s = time.monotonic()
             self._take(response)
             await self._notify()
-        self._linked_s = time.monotonic()
 
     def _take(self, response: pb.RecognizeResponse) -> None:
         match response.WhichOneof("payload"):
             case "welcome":
                 self._hello.resume_token = response.welcome.resume_token
+                self._is_welcome = True
+                self._reconnection.opened(time.monotonic())
+                self._on_reply(LinkChanged(True))
             case "hypothesis":
                 found = response.hypothesis
                 self._on_reply(HypothesisArrived(found.segment_id, found.text, found.stable_characters))
@@ -288,6 +303,7 @@ class Client:
         pending = self._outbox.settle(transcript.segment_id)
         if pending is None or pending.end is None:
             return
+        self._reconnection.answered()
         sent_s = pending.end_first_written_s or time.monotonic()
         latency_ms = (time.monotonic() - sent_s) * 1000.0
         hang_over_ms = samples_to_ms(pending.end.end_sample - pending.end.last_voiced_sample)
@@ -297,23 +313,23 @@ class Client:
 
     def _fail(self, failure: pb.Failure) -> None:
         error = from_failure(failure)
-        if failure.retryable or failure.segment_id == 0:
-            raise UnavailableError(error.message, retry_after_ms=error.retry_after_ms)
+        if failure.segment_id == 0 or failure.retryable:
+            raise error
         if self._outbox.settle(failure.segment_id) is not None:
+            self._reconnection.answered()
             self._on_reply(SegmentFailed(failure.segment_id, error))
 
     async def _watch_deadline(self) -> None:
-        """Ends the connection when a transcript is overdue: a half-open connection looks just like that."""
+        """Ends the connection when the server owes a transcript and says nothing at all for too long."""
+        timeout_s = self._config.transcript_timeout_ms / 1000.0
         while True:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._outbox.oldest_end_s() is not None)
-            oldest_s = self._outbox.oldest_end_s()
-            while oldest_s is not None:
-                left_s = oldest_s + self._config.transcript_timeout_ms / 1000.0 - time.monotonic()
+            while (oldest_s := self._outbox.oldest_end_s()) is not None:
+                left_s = max(oldest_s, self._heard_s) + timeout_s - time.monotonic()
                 if left_s <= 0:
-                    raise UnavailableError(f"no transcript within {self._config.transcript_timeout_ms} ms")
+                    raise UnavailableError(f"a transcript is due and the server was silent for {timeout_s:.1f} s")
                 await asyncio.sleep(left_s)
-                oldest_s = self._outbox.oldest_end_s()
 
     async def _wait_until(self, condition: Callable[[], bool]) -> None:
         async with self._changed:
@@ -331,6 +347,8 @@ def _cause(broken: BaseException) -> VoxloopError:
     while isinstance(broken, BaseExceptionGroup):
         broken = broken.exceptions[0]
     if isinstance(broken, grpc.aio.AioRpcError):
+        if broken.code() is grpc.StatusCode.INTERNAL and broken.details() == _RACE_DETAILS:
+            return UnavailableError("the connection broke while something was being sent")
         error = from_status(broken.code(), broken.details() or broken.code().name.lower())
         error.retry_after_ms = _retry_after_ms(broken)
         return error

@@ -13,6 +13,7 @@ from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
 from voxloop_edge.source import Source
 from voxloop_proto.audio import level_dbfs
+from voxloop_proto.errors import VoxloopError
 from voxloop_proto.events import Chunk, EncodedEvent
 from voxloop_proto.stage import Stage
 from voxloop_proto.telemetry import StageClock
@@ -38,16 +39,20 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
     clock = StageClock()
     pipeline = build_pipeline(settings, clock)
     hello = make_hello(settings, interim_results=True)
+    failure: VoxloopError | None = None
     async with (
         open_channel(settings.client) as channel,
-        open_client(channel, hello, settings.client, watcher.reply, clock) as session,
+        open_client(channel, hello, settings.client, watcher.reply, clock, on_broken=stop.set) as session,
     ):
         try:
             await _feed(source, pipeline, session, watcher, stop)
-        finally:
-            for event in pipeline.flush():
-                await session.send(event)
+        except VoxloopError as error:  # of the source, say: what was spoken until then is still transcribed
+            failure = error
+        for event in pipeline.flush():
+            await session.send(event)
         await session.finish()
+    if failure is not None:
+        raise failure
 
 
 async def _feed(
@@ -95,8 +100,8 @@ async def _first(
 ) -> Chunk | Exception | None:
     """The next item; None if `stopped` comes first."""
     item = asyncio.create_task(queue.get(), name="next chunk")
-    await asyncio.wait((item, stopped), return_when=asyncio.FIRST_COMPLETED)
-    if stopped.done():
+    try:
+        await asyncio.wait((item, stopped), return_when=asyncio.FIRST_COMPLETED)
+        return None if stopped.done() else item.result()
+    finally:
         item.cancel()
-        return None
-    return item.result()

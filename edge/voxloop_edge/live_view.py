@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from voxloop_edge.client import HypothesisArrived, Reply, SegmentFailed, TranscriptArrived
+from voxloop_edge.client import HypothesisArrived, LinkChanged, Reply, SegmentFailed, TranscriptArrived
 
 METER_WIDTH = 20
 QUIETEST_DBFS = -60.0
@@ -19,6 +19,7 @@ class LiveView:
     def __init__(self) -> None:
         self._out = Console(highlight=False, soft_wrap=True)
         self._forming = ""
+        self._notice = "connecting"
         self._level_dbfs = QUIETEST_DBFS
         self._live = Live(console=self._out, refresh_per_second=10, transient=True) if self._out.is_terminal else None
 
@@ -46,6 +47,8 @@ class LiveView:
             case TranscriptArrived():
                 self._forming = ""
                 self._print_transcript(reply)
+            case LinkChanged():
+                self._notice = "" if reply.is_open else f"reconnecting ({reply.reason})"
             case SegmentFailed():
                 self._forming = ""
                 print(f"voxloop: segment {reply.segment_id} failed: {reply.error.message}", file=sys.stderr)  # noqa: T201
@@ -60,7 +63,7 @@ class LiveView:
 
     def _refresh(self) -> None:
         if self._live is not None:
-            self._live.update(status_line(self._level_dbfs, self._forming, self._out.width))
+            self._live.update(status_line(self._level_dbfs, self._notice or self._forming, self._out.width))
 
 
 def status_line(level_dbfs: float, forming: str, width: int) -> Text:

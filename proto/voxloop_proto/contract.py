@@ -10,5 +10,11 @@ MAX_HOTWORD_CHARACTERS = 100
 OPUS_PACKET_SAMPLES = 320
 """20 ms, the one packet length of this version."""
 
+MAX_HOTWORDS_BYTES = 128 << 10
+"""All hotwords of a session together, in UTF-8, so that Hello stays below the smallest message limit."""
+
+MAX_OPUS_PACKETS = 100
+"""Packets in one Audio message: two seconds."""
+
 RETRY_AFTER_METADATA_KEY = "voxloop-retry-after-ms"
 """Trailing metadata of a refused stream: when to come back."""

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 
 from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
-from voxloop_proto.contract import OPUS_PACKET_SAMPLES
+from voxloop_proto.contract import MAX_OPUS_PACKETS, OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ConfigError, ContractError
 
 OPUS_LOOKAHEAD_SAMPLES = 104
@@ -131,6 +131,8 @@ def split_packets(payload: bytes) -> list[bytes]:
                 "send whole packets"
             )
         packets.append(payload[start : start + length])
+        if len(packets) > MAX_OPUS_PACKETS:
+            raise ContractError(f"over {MAX_OPUS_PACKETS} Opus packets in one payload; send at most two seconds")
         position = start + length
     return packets
 

@@ -37,6 +37,7 @@ def with_server(
     config = ServerConfig(
         listen="127.0.0.1:0",
         max_sessions=max_sessions,
+        hello_timeout_ms=200,
         drain_ms=100,
         limits=limits or Limits(),
         engine=EngineConfig(bundle=bundle),
@@ -109,6 +110,25 @@ def test_sessions_beyond_a_limit_are_refused_at_once_and_told_when_to_come_back(
             call.cancel()
 
     with_server(bundle, use, Limits(max_sessions_per_device=2), max_sessions=3)
+
+
+def test_a_session_refused_for_its_hello_takes_up_no_place(bundle: str) -> None:
+    async def use(channel: grpc.aio.Channel) -> None:
+        for _ in range(5):
+            with pytest.raises(grpc.aio.AioRpcError, match="device_id ''"):
+                await say_hello(channel, "", "s1")
+        (await say_hello(channel, "kitchen", "s2")).cancel()
+
+    with_server(bundle, use, max_sessions=2)
+
+
+def test_a_stream_without_a_hello_is_ended(bundle: str) -> None:
+    async def use(channel: grpc.aio.Channel) -> None:
+        call: grpc.aio.StreamStreamCall = SpeechServiceStub(channel).Recognize()  # type: ignore[call-arg, type-arg, assignment]
+        with pytest.raises(grpc.aio.AioRpcError, match="no Hello within 200 ms"):
+            await call.read()
+
+    with_server(bundle, use)
 
 
 def test_a_message_over_the_limit_ends_the_session_and_not_the_server(bundle: str) -> None:

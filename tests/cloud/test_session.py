@@ -1,6 +1,7 @@
 """Sessions, driven message by message over a real engine with a small random bundle."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -165,6 +166,31 @@ def test_a_segment_that_breaks_the_contract_fails_alone(bundle: Path) -> None:
     first = segment(1)
     broken(first, 2, large)
     assert "payload of 100000 bytes" in talk(bundle, hello(), *first)[1].failure.message
+
+
+def test_a_device_need_not_send_the_rest_of_a_segment_that_failed(bundle: Path) -> None:
+    first = segment(1)[:3]
+    first[2].audio.sequence += 1
+    responses = talk(bundle, hello(), *first, *segment(2))
+    assert kinds(responses) == ["welcome", "failure", "ack", "transcript"]
+
+
+def test_a_start_beyond_all_time_is_refused(bundle: Path) -> None:
+    start = pb.RecognizeRequest(segment_start=pb.SegmentStart(segment_id=1, start_sample=2**63 - 1))
+    with pytest.raises(ContractError, match="start_sample 9223372036854775807; allowed"):
+        talk(bundle, hello(), start)
+
+
+def test_a_device_that_may_not_come_in_is_refused_after_its_hello_is_found_good(bundle: Path) -> None:
+    async def run(message: pb.RecognizeRequest) -> list[str]:
+        asked: list[str] = []
+        async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
+            with contextlib.suppress(ContractError):
+                await tell(Session(engine, ResultStore(), Limits(), asked.append), [message])
+        return asked
+
+    assert asyncio.run(run(hello(device_id=""))) == []
+    assert asyncio.run(run(hello())) == ["kitchen"]
 
 
 def test_a_segment_that_came_incomplete_is_refused(bundle: Path) -> None:

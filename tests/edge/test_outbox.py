@@ -1,10 +1,8 @@
 """The outbox keeps what is unanswered and forgets what is not."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxloop_edge.client import ClientConfig, backoff_ms
 from voxloop_edge.outbox import Outbox
 from voxloop_edge.wire import WireWriter
 from voxloop_proto.events import EncodedEvent, EndReason, SegmentEnded, SegmentMeasures, SegmentPayload, SegmentStarted
@@ -97,11 +95,3 @@ def test_a_deadline_counts_from_the_present_connection_and_a_latency_from_the_fi
     settled = outbox.settle(1)
     assert settled is not None
     assert settled.end_first_written_s == 10.0
-
-
-@pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
-def test_the_wait_before_a_reconnection_doubles_up_to_its_bound(chance: float) -> None:
-    config = ClientConfig(first_backoff_ms=100, longest_backoff_ms=1000)
-    waits = [backoff_ms(attempt, config, chance) for attempt in range(50)]
-    assert waits == sorted(waits)
-    assert all(50 <= wait <= 1000 for wait in waits)

@@ -177,7 +177,7 @@ global___RecognizeRequest = RecognizeRequest
 
 @typing.final
 class Hello(google.protobuf.message.Message):
-    """The first message of a stream. The cloud refuses anything before it (FAILED_PRECONDITION)."""
+    """The first message of a stream. The cloud refuses anything before it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -223,7 +223,9 @@ class Hello(google.protobuf.message.Message):
     def consent(self) -> global___Consent: ...
     @property
     def hotwords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Words or phrases that are likely in this session; at most 1000, of at most 100 characters each."""
+        """Words or phrases that are likely in this session; at most 1000, of at most 100 characters each
+        and 128 KiB in all.
+        """
 
     def __init__(
         self,
@@ -636,7 +638,7 @@ global___Welcome = Welcome
 
 @typing.final
 class Limits(google.protobuf.message.Message):
-    """Going past any of these is answered by a Failure."""
+    """Going past one of these within a segment is answered by a Failure; elsewhere it ends the stream with a status."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
