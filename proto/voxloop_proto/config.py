@@ -1,7 +1,7 @@
 """Reads a program's settings from defaults, a TOML file, the environment and flags, the later ones winning."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,14 +22,13 @@ def read_settings(
     """One program's settings.
 
     file: TOML; environment: VOXLOOP_VAD__AGGRESSIVENESS=3 sets vad.aggressiveness (two underscores go one level
-    down); flags: dotted names, None meaning "not given".
+    down; a name without them is a setting only if the model has it); flags: dotted names, None meaning "not given".
 
     Raises ConfigError that names the dotted field, the value found and what is allowed.
     """
     values: dict[str, Any] = _read_toml(file) if file else {}
-    for name, text in (environment or {}).items():
-        if name.startswith(prefix) and name.removeprefix(prefix).split("__")[0].lower() in model.model_fields:
-            _put(values, name.removeprefix(prefix).lower().split("__"), text)
+    for path, text in _read_environment(model, environment or {}, prefix):
+        _put(values, path, text)
     for name, value in (flags or {}).items():
         if value is not None:
             _put(values, name.split("."), value)
@@ -44,8 +43,32 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no settings file {file}; give an existing TOML file or leave --config out") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read settings file {file}: {error.strerror}; give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not TOML: {error}") from error
+
+
+def _read_environment(
+    model: type[BaseModel], environment: Mapping[str, str], prefix: str
+) -> Iterator[tuple[list[str], str]]:
+    """The settings among the variables. Names such as VOXLOOP_VENV, of one part, may be other programs' own."""
+    for name, text in environment.items():
+        if not name.startswith(prefix):
+            continue
+        path = name.removeprefix(prefix).lower().split("__")
+        if path[0] in model.model_fields:
+            yield path, text
+        elif len(path) > 1:
+            groups = ", ".join(sorted(field for field in model.model_fields if _group(model, field)))
+            raise ConfigError(f"unknown setting {name}={text!r}: no group {path[0]!r}; groups here: {groups}")
+
+
+def _group(model: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """The model of a group of settings; None if there is no such group."""
+    field = model.model_fields.get(name)
+    kind = field.annotation if field else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _put(values: dict[str, Any], path: list[str], value: object) -> None:
@@ -71,18 +94,18 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> set[str]:
     for part in path:
-        field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        group = _group(model, part)
+        if group is None:
             return set()
-        model = field.annotation
+        model = group
     return set(model.model_fields)
 
 
 def _description(model: type[BaseModel], path: list[str]) -> str:
     for part in path[:-1]:
-        field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        group = _group(model, part)
+        if group is None:
             return ""
-        model = field.annotation
+        model = group
     field = model.model_fields.get(path[-1])
     return f" ({field.description})" if field and field.description else ""

@@ -58,6 +58,16 @@ def test_other_programs_variables_are_left_alone() -> None:
     assert read_settings(Device, environment=environment) == Device()
 
 
+def test_a_variable_of_an_unknown_group_is_named_with_the_groups_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"VOXLOOP_VADD__KIND='onnx': no group 'vadd'; groups here: vad$"):
+        read_settings(Device, environment={"VOXLOOP_VADD__KIND": "onnx"})
+
+
+def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read settings file .*directory"):
+        read_settings(Device, tmp_path)
+
+
 def test_a_group_can_be_made_by_flags_alone() -> None:
     assert read_settings(Device, flags={"vad.kind": "onnx"}).vad.kind == "onnx"
 
