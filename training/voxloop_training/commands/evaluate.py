@@ -15,7 +15,6 @@ from voxloop_cloud.recognizer import Recognizer
 from voxloop_training.evaluation import evaluate_manifests
 from voxloop_training.export.bundle_folder import bundle_config, write_bundle
 from voxloop_training.export.onnx_file import write_onnx
-from voxloop_training.tokens import Tokens
 from voxloop_training.weights import load_model, recipe_of
 
 
@@ -40,7 +39,7 @@ def _as_bundle(checkpoint: Path, folder: Path) -> Path:
     write_onnx(model, recipe.loop.dev_chunk_frames, folder / MODEL_FILE)
     parameters = sum(weight.numel() for weight in model.parameters())
     config = bundle_config(recipe, "checkpoint", checkpoint.stem, parameters, "none", ProvenanceConfig())
-    write_bundle(folder, config, Tokens.characters(), {}, {})
+    write_bundle(folder, config, {}, {})
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import structlog
 import typer
@@ -21,7 +21,6 @@ from voxloop_training.export.parity import ParityConfig, largest_differences
 from voxloop_training.export.reference import reference_statistics
 from voxloop_training.model import ConformerCtc
 from voxloop_training.recipe import Recipe
-from voxloop_training.tokens import Tokens
 from voxloop_training.weights import hours_seen_of, load_model, recipe_of
 
 log = structlog.get_logger("export")
@@ -35,6 +34,9 @@ def export(
     parent: Annotated[str, typer.Option(help="name and version of the bundle that this one replaces")] = "",
     average: Annotated[int, typer.Option(min=1, help="how many of the last checkpoints to average")] = 4,
     test: Annotated[list[Path] | None, typer.Option(help="manifest that the audit reports on; may be repeated")] = None,
+    graph: Annotated[
+        Path | None, typer.Option(help="folder that `voxloop graph` filled: export the phone head, decoded through it")
+    ] = None,
     force: Annotated[bool, typer.Option(help="write the bundle even when a gate does not hold")] = False,
 ) -> None:
     """Average the last checkpoints, write ONNX and int8, prove that they agree, and write the bundle with its audit."""
@@ -44,11 +46,14 @@ def export(
     if not checkpoints:
         raise DataError(f"{run_dir} has no checkpoints; train first")
     model, recipe = load_model(checkpoints), recipe_of(checkpoints[-1])
+    if graph and model.phone_head is None:
+        raise ConfigError(f"{run_dir} trained no phones (model.phones is 0 in its recipe), so --graph has no use there")
+    model.writes_phones = graph is not None
     hours = hours_seen_of(checkpoints[-1])
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out_dir.parent) as scratch:
         full, int8 = Path(scratch, "fp32"), Path(scratch, "int8")
-        audit = _write(model, recipe, full, int8, (name, version, parent), hours, test or [])
+        audit = _write(model, recipe, full, int8, (name, version, parent), hours, test or [], graph)
         if audit["passed"] or force:
             _replace(out_dir, int8, Path(scratch, "old"))
     for gate, holds in audit["gates"].items():
@@ -66,6 +71,7 @@ def _write(
     label: tuple[str, str, str],
     hours_seen: float,
     tests: list[Path],
+    graph: Path | None,
 ) -> dict[str, Any]:
     """Two bundles, `full` in float32 for comparison and `int8`; returns the audit."""
     root, chunk = data_root(), recipe.loop.dev_chunk_frames
@@ -80,14 +86,15 @@ def _write(
     write_int8(full / MODEL_FILE, int8 / MODEL_FILE)
     parameters = sum(weight.numel() for weight in model.parameters())
     for folder, kind in ((full, "none"), (int8, "int8-dynamic")):
-        config = bundle_config(recipe, name, version, parameters, kind, provenance)
-        write_bundle(folder, config, Tokens.characters(), reference, {})
+        tokens: Literal["characters", "phones"] = "phones" if graph else "characters"
+        config = bundle_config(recipe, name, version, parameters, kind, provenance, tokens)
+        write_bundle(folder, config, reference, {}, graph)
     differences = largest_differences(model, full / MODEL_FILE, int8 / MODEL_FILE, chunk)
     dev = [root / manifest for manifest in recipe.data.dev if Path(manifest).stem == "dev"]
     exact = evaluate_manifests(Recognizer(load_bundle(full)), dev)
     small = evaluate_manifests(Recognizer(load_bundle(int8)), [*dev, *tests])
     audit = audit_of(ParityConfig(), differences, exact, small)
-    write_bundle(int8, config, Tokens.characters(), reference, audit)
+    write_bundle(int8, config, reference, audit, graph)
     return audit
 
 

@@ -3,20 +3,21 @@
 import hashlib
 import json
 import platform
+import shutil
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 
-from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, REFERENCE_FILE, TOKENS_FILE
+from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, GRAPH_FILES, REFERENCE_FILE, TOKENS_FILE
 from voxloop_cloud.bundle_config import BundleConfig, ChunkConfig, ModelConfig, NormalizationConfig, ProvenanceConfig
 from voxloop_cloud.checksums import write_checksums
 from voxloop_cloud.features import FeatureConfig
 from voxloop_proto.audio import PaddingPolicy
-from voxloop_training.export.credits import CREDITS
+from voxloop_training.export.credits import CREDITS, TEXT_CREDITS
 from voxloop_training.model.subsampling import OVERLAP_FRAMES, SUBSAMPLING_FRAMES
 from voxloop_training.recipe import Recipe
 from voxloop_training.tokens import Tokens
@@ -26,17 +27,24 @@ _FRAME_EDGE_MS = 5.0
 
 
 def bundle_config(
-    recipe: Recipe, name: str, version: str, parameters: int, quantization: str, provenance: ProvenanceConfig
+    recipe: Recipe,
+    name: str,
+    version: str,
+    parameters: int,
+    quantization: str,
+    provenance: ProvenanceConfig,
+    tokens: Literal["characters", "phones"] = "characters",
 ) -> BundleConfig:
     """All that bundle.toml says, from the recipe that the model was trained with."""
     shift = recipe.loop.dev_chunk_frames * SUBSAMPLING_FRAMES
     sets = [Path(manifest).parent.name for manifest in (*recipe.data.train, recipe.data.noise or "")]
+    graph_credits = TEXT_CREDITS if tokens == "phones" else {}
     return BundleConfig(
         format=1,
         name=name,
         version=version,
         language="en",
-        tokens="characters",
+        tokens=tokens,
         features=FeatureConfig(mel_bins=recipe.model.mel_bins),
         chunk=ChunkConfig(
             window_frames=shift + OVERLAP_FRAMES,
@@ -48,14 +56,22 @@ def bundle_config(
         normalization=NormalizationConfig(target_dbfs=recipe.augmentation.level.target_dbfs),
         model=ModelConfig(parameters=parameters, quantization=quantization),
         provenance=provenance,
-        credits={name: CREDITS[name] for name in sets if name in CREDITS},
+        credits={name: CREDITS[name] for name in sets if name in CREDITS}
+        | (TEXT_CREDITS if tokens == "phones" else {}),
     )
 
 
 def write_bundle(
-    folder: Path, config: BundleConfig, tokens: Tokens, reference: dict[str, Any], audit: dict[str, Any]
+    folder: Path,
+    config: BundleConfig,
+    reference: dict[str, Any],
+    audit: dict[str, Any],
+    graph: Path | None = None,
 ) -> None:
-    """Write everything but the model, then the checksums of everything."""
+    """Write everything but the model, then the checksums of everything. graph: folder that `voxloop graph` filled."""
+    for name in GRAPH_FILES if graph else ():
+        shutil.copyfile(Path(graph or "", name), folder / name)
+    tokens = Tokens.phones() if config.tokens == "phones" else Tokens.characters()
     tokens.write(folder / TOKENS_FILE)
     (folder / CONFIG_FILE).write_text(tomli_w.dumps(config.model_dump(mode="json")), encoding="utf-8")
     (folder / REFERENCE_FILE).write_text(json.dumps(reference, indent=1) + "\n", encoding="utf-8")

@@ -11,3 +11,9 @@ CREDITS: Final = {
     "vctk-p239": "ODC-By, VCTK (CSTR, University of Edinburgh)",
     "esc10-noise": "CC BY 3.0, ESC-10 (Piczak)",
 }
+
+TEXT_CREDITS: Final = {
+    "cmudict": "BSD, The CMU Pronouncing Dictionary (Carnegie Mellon University)",
+    "grammar-text": "public domain books; queries and everyday sentences CC0, CC BY 2.0 FR, CC BY 3.0 and CC BY 4.0",
+}
+"""What the graph of a phone bundle was made of, besides."""

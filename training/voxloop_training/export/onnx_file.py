@@ -73,7 +73,7 @@ def metadata(model: ConformerCtc, chunk_frames: int) -> dict[str, str]:
         "window_size": chunk_frames * SUBSAMPLING_FRAMES + OVERLAP_FRAMES,
         "chunk_shift": chunk_frames * SUBSAMPLING_FRAMES,
         "subsampling_factor": SUBSAMPLING_FRAMES // model.config.outputs_per_frame,
-        "vocab_size": model.config.tokens - 1,
+        "vocab_size": model.outputs - 1,
         **dict(zip(CHANNEL_KEYS, state.channel.shape[1:], strict=True)),
         **dict(zip(TIME_KEYS, state.time.shape[1:], strict=True)),
     }

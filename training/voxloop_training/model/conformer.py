@@ -70,6 +70,20 @@ class ConformerCtc(nn.Module):
         self.register_buffer("mean", torch.zeros(config.mel_bins))
         self.register_buffer("deviation", torch.ones(config.mel_bins))
 
+    @property
+    def served_head(self) -> nn.Linear:
+        """The head that `step` answers with."""
+        return self.phone_head if self.writes_phones and self.phone_head is not None else self.head
+
+    @property
+    def outputs(self) -> int:
+        """Classes of the served head, blank included."""
+        return self.served_head.out_features // self.config.outputs_per_frame
+
+    def served(self, readings: Readings) -> Tensor:
+        """Of whole files, the log-probabilities of the served head."""
+        return readings.phones if self.writes_phones and readings.phones is not None else readings.characters
+
     def start(self, streams: int) -> StreamState:
         """Caches of fresh streams."""
         c = self.config
@@ -85,8 +99,7 @@ class ConformerCtc(nn.Module):
         mask = cache_mask(state.channel_frames, self.config.left_frames, frames)
         x, _, channel, time = self._encode(features, state.channel, state.time, mask)
         filled = (state.channel_frames + frames).clamp(max=self.config.left_frames)
-        head = self.phone_head if self.writes_phones and self.phone_head is not None else self.head
-        return self._classify(x, head), StreamState(channel, time, filled)
+        return self._classify(x, self.served_head), StreamState(channel, time, filled)
 
     def forward(self, features: Tensor, chunk_frames: int) -> Readings:
         """Whole files, (B, T, mel_bins) float32, with the mask that chunks of `chunk_frames` frames would have seen."""
