@@ -29,7 +29,8 @@ def serve(
 ) -> None:
     """Run the recognition server.
 
-    Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms.
+    Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms; a
+    second one stops it at once.
     """
     _log_to_stderr(log_level)
     flags = {"engine.bundle": bundle, "listen": listen, "insecure": insecure}
@@ -38,17 +39,22 @@ def serve(
 
 
 async def _serve(settings: ServerConfig, until_stdin_closes: bool) -> None:
-    stop = asyncio.Event()
+    stop, stop_now = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, stop.set)
+        loop.add_signal_handler(signal_number, _ask_to_stop, stop, stop_now)
     if until_stdin_closes:
         loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_stdin, loop, stop)
-    async with open_server(settings) as address:
+    async with open_server(settings, stop_now) as address:
         typer.echo(f"voxloop serve: listening on {address}")
         sys.stdout.flush()
         await stop.wait()
-        typer.echo("voxloop serve: stopping; open sessions finish first", err=True)
+        typer.echo("voxloop serve: stopping; open sessions finish first, again stops at once", err=True)
+
+
+def _ask_to_stop(stop: asyncio.Event, stop_now: asyncio.Event) -> None:
+    """Sets the first event at the first call, the second at any other."""
+    (stop_now if stop.is_set() else stop).set()
 
 
 def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
