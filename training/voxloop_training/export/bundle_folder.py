@@ -56,8 +56,7 @@ def bundle_config(
         normalization=NormalizationConfig(target_dbfs=recipe.augmentation.level.target_dbfs),
         model=ModelConfig(parameters=parameters, quantization=quantization),
         provenance=provenance,
-        credits={name: CREDITS[name] for name in sets if name in CREDITS}
-        | (TEXT_CREDITS if tokens == "phones" else {}),
+        credits={name: CREDITS[name] for name in sets if name in CREDITS} | graph_credits,
     )
 
 
