@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import grpc.aio
@@ -10,12 +11,12 @@ import grpc.aio
 from voxloop_edge.client import Client, ClientConfig, Reply, SegmentFailed, TranscriptArrived, open_client
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
-from voxloop_edge.manifest import Clip
+from voxloop_edge.manifest import Clip, printable
 from voxloop_edge.pipeline import build_pipeline
 from voxloop_edge.report import SegmentReport, StageTime, UtteranceReport, WordReport
 from voxloop_edge.source import FileSource
 from voxloop_proto.audio import SAMPLE_RATE_HZ
-from voxloop_proto.errors import DataError
+from voxloop_proto.errors import ConfigError, DataError, OverloadError, UnavailableError, VoxloopError
 from voxloop_proto.events import Chunk
 from voxloop_proto.scoring import score
 from voxloop_proto.telemetry import StageClock
@@ -56,8 +57,9 @@ async def play_clips(
 ) -> None:
     """Plays all clips, `concurrency` at a time; each is a session of its own.
 
-    A clip that cannot be read becomes a report with its error, and the rest goes on. Raises UnavailableError when
-    the server is away for too long; what was done until then has gone to on_done.
+    A clip that cannot be read, or that the server refuses, becomes a report with its error, and the rest goes on.
+    Raises UnavailableError or OverloadError when the server is away or full for too long; what was done until then has
+    gone to on_done.
     """
     remaining = iter(clips)
 
@@ -79,15 +81,20 @@ async def play_clip(
 ) -> UtteranceReport:
     """One clip, from its file to its transcript."""
     heard, clock, position = _Heard(), StageClock(), _Position()
-    error: str | None = None
+    errors: list[str] = []
     async with open_client(channel, make_hello(settings, device_id), client, heard.take, clock) as session:
         try:
-            await _speak(clip, settings, session, clock, position, realtime)
-        except DataError as found:
-            error = found.message
-        await session.finish()
-    for failure in heard.failures:
-        error = f"segment {failure.segment_id}: {failure.error.message}"
+            try:
+                await _speak(clip, settings, session, clock, position, realtime)
+            except (ConfigError, DataError) as found:  # of the clip; if it is the session's, finish says so again
+                errors.append(found.message)
+            await session.finish()
+        except (OverloadError, UnavailableError):
+            raise
+        except VoxloopError as found:
+            errors.append(found.message)
+    errors += [f"segment {failure.segment_id}: {failure.error.message}" for failure in heard.failures]
+    error = "; ".join(printable(message) for message in dict.fromkeys(errors)) or None
     return _report(clip, heard, position, session, error)
 
 
@@ -98,27 +105,43 @@ class _Position:
     samples: int = 0
     edge_cpu_s: float = 0.0
 
+    @contextmanager
+    def counting_cpu(self) -> Iterator[None]:
+        """Counts the block's CPU time; it must not wait, for others would run in its place."""
+        start_s = time.thread_time()
+        try:
+            yield
+        finally:
+            self.edge_cpu_s += time.thread_time() - start_s
+
 
 async def _speak(
     clip: Clip, settings: DeviceConfig, session: Client, clock: StageClock, position: _Position, realtime: bool
 ) -> None:
     pipeline = build_pipeline(settings, clock)
     try:
-        async for chunk in _paced(FileSource(clip.audio), realtime, position):
-            start_s = time.thread_time()
-            events = pipeline.push(chunk)
-            position.edge_cpu_s += time.thread_time() - start_s
+        async for chunk in _paced(clip, realtime, position):
+            with position.counting_cpu():
+                events = pipeline.push(chunk)
             for event in events:
                 await session.send(event)
     finally:
-        for event in pipeline.flush():
+        with position.counting_cpu():
+            rest = pipeline.flush()
+        for event in rest:
             await session.send(event)
 
 
-async def _paced(source: FileSource, realtime: bool, position: _Position) -> AsyncIterator[Chunk]:
-    """The chunks of a source; in real time, each no sooner than a microphone would give it."""
+async def _paced(clip: Clip, realtime: bool, position: _Position) -> AsyncIterator[Chunk]:
+    """The chunks of a clip; in real time, each no sooner than a microphone would give it."""
     start_s = time.monotonic()
-    for chunk in source.chunks():
+    with position.counting_cpu():
+        chunks = FileSource(clip.audio).chunks()
+    while True:
+        with position.counting_cpu():
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
         position.samples = chunk.start_sample + chunk.pcm.size
         due_s = start_s + position.samples / SAMPLE_RATE_HZ if realtime else 0.0
         await asyncio.sleep(max(0.0, due_s - time.monotonic()))
@@ -130,7 +153,7 @@ def _report(clip: Clip, heard: _Heard, position: _Position, session: Client, err
     wer = None if clip.text is None else score([clip.text], [heard.text]).wer
     return UtteranceReport(
         id=clip.id,
-        audio=str(clip.audio),
+        audio=printable(clip.audio),
         text=heard.text,
         reference=clip.text,
         wer=wer,

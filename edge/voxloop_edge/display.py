@@ -50,7 +50,7 @@ class ReplayProgress:
         if not self._error.is_terminal and self._done % tenth == 0:
             self._error.print(f"replayed {self._done} of {self._clips} clips")
         if self._verbose:
-            self._out.print(_utterance_lines(utterance))
+            self._verbose = _print(self._out, _utterance_lines(utterance))
 
 
 def _utterance_lines(utterance: UtteranceReport) -> str:
@@ -73,17 +73,29 @@ def _utterance_lines(utterance: UtteranceReport) -> str:
 def print_report(report: ReplayReport) -> None:
     """The tables at the end of a replay."""
     console = Console(highlight=False)
-    console.print(_totals_table(report))
+    tables = [_totals_table(report)]
     if report.totals.stages:
-        console.print(_stage_table(report.totals))
+        tables.append(_stage_table(report.totals))
     rows = [found for found in report.slices if found.wer is not None]
     if len({(found.tag, found.value) for found in rows}) > 1:
-        console.print(_slice_table(report))
+        tables.append(_slice_table(report))
+    for table in tables:
+        if not _print(console, table):
+            return
+
+
+def _print(console: Console, what: str | Table) -> bool:
+    """False once nobody reads any more: `| head` must not end a replay before its report."""
+    try:
+        console.print(what)
+    except SystemExit:  # how rich tells of a broken pipe; standard output leads nowhere from then on
+        return False
+    return True
 
 
 def _totals_table(report: ReplayReport) -> Table:
     totals = report.totals
-    table = Table(title=f"{report.bundle} at {report.server}", show_header=False, title_justify="left")
+    table = Table(title=escape(f"{report.bundle} at {report.server}"), show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     failed = f", {totals.failed} failed" if totals.failed else ""
@@ -114,7 +126,10 @@ def _uplink(totals: Totals) -> str:
 
 
 def _cpu(totals: Totals) -> str:
-    parts = [("edge stages", totals.edge_cpu_s_per_audio_s), ("server", totals.server_cpu_s_per_audio_s)]
+    parts = [
+        ("edge stages (without the gRPC client)", totals.edge_cpu_s_per_audio_s),
+        ("server", totals.server_cpu_s_per_audio_s),
+    ]
     return ", ".join(f"{name} {value:.4f}" for name, value in parts if value is not None)
 
 
@@ -124,7 +139,7 @@ def _stage_table(totals: Totals) -> Table:
     for heading in ("median ms", "p95 ms", "waiting, median ms"):
         table.add_column(heading, justify="right")
     for name, stage in totals.stages.items():
-        table.add_row(name, f"{stage.median_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.median_wait_ms:.2f}")
+        table.add_row(escape(name), f"{stage.median_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.median_wait_ms:.2f}")
     return table
 
 
@@ -136,7 +151,8 @@ def _slice_table(report: ReplayReport) -> Table:
         table.add_column(heading, justify="right")
     scored = [found for found in report.slices if found.wer is not None]
     for found in scored[:MOST_SLICE_ROWS]:
-        table.add_row(found.tag, found.value, str(found.utterances), str(found.words), _ratio(found.wer))
+        tag, value = escape(found.tag), escape(found.value)
+        table.add_row(tag, value, str(found.utterances), str(found.words), _ratio(found.wer))
     if len(scored) > MOST_SLICE_ROWS:
         table.add_row("...", f"{len(scored) - MOST_SLICE_ROWS} more, see --report", "", "", "")
     return table

@@ -1,6 +1,8 @@
 """Which clips to send: from audio files, folders of them, and JSONL manifests with transcripts."""
 
 import json
+import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,15 @@ class Clip:
     tags: Mapping[str, str | float]
 
 
+def printable(name: str | Path) -> str:
+    """A name as text that any terminal or JSON file takes: bytes of a file name that are no UTF-8 become escapes."""
+    text = os.fspath(name)
+    try:
+        return os.fsencode(text).decode(errors="backslashreplace")
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON may hold and no file name
+        return text.encode(errors="backslashreplace").decode()
+
+
 def read_clips(sources: Sequence[Path]) -> list[Clip]:
     """The clips of all sources, in order; each source is an audio file, a folder (searched in depth) or a manifest.
 
@@ -55,7 +66,7 @@ def _read_source(source: Path) -> list[Clip]:
 
 
 def _clip_of(audio: Path, clip_id: str) -> Clip:
-    return Clip(clip_id, audio, None, None, {})
+    return Clip(printable(clip_id), audio, None, None, {})
 
 
 def _rename(clip: Clip, others: Mapping[str, Clip], source: Path) -> Clip:
@@ -124,14 +135,14 @@ def _parse_row(row: dict[str, object], where: str, folder: Path) -> Clip:
     if text == "" and row.get("split") != _NOISE_SPLIT:
         text = None  # sets without transcripts say "", which must not count as "no words were spoken"
     speaker = _text_field(row, "speaker", where)
-    return Clip(_text_field(row, "id", where) or Path(audio).stem, path, text, speaker, _tags(row, where))
+    return Clip(_text_field(row, "id", where) or printable(Path(audio).stem), path, text, speaker, _tags(row, where))
 
 
 def _text_field(row: dict[str, object], name: str, where: str) -> str | None:
     value = row.get(name)
     if value is not None and not isinstance(value, str):
         raise DataError(f"{where}: {name} is {value!r}; it must be text")
-    return value
+    return value if value is None or name == "audio" else printable(value)
 
 
 def _tags(row: dict[str, object], where: str) -> dict[str, str | float]:
@@ -139,7 +150,21 @@ def _tags(row: dict[str, object], where: str) -> dict[str, str | float]:
     for name, value in row.items():
         if name in _OWN_FIELDS or value is None:
             continue
-        if not isinstance(value, str | float | int):
-            raise DataError(f"{where}: {name} is a {type(value).__name__}; a tag must be text or a number")
-        tags[name] = value if isinstance(value, str) else float(value)
+        tags[printable(name)] = _tag(value, f"{where}: {printable(name)}")
     return tags
+
+
+def _tag(value: object, where: str) -> str | float:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return printable(value)
+    if not isinstance(value, float | int):
+        raise DataError(f"{where} is a {type(value).__name__}; a tag must be text or a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise DataError(f"{where} is {number}; a number must be finite, or leave the tag out")
+    return number

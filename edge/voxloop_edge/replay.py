@@ -1,5 +1,6 @@
 """One replay: clips, a server, and the report of what was measured."""
 
+import asyncio
 import os
 import platform
 import time
@@ -17,7 +18,7 @@ from voxloop_edge.local_server import open_local_server
 from voxloop_edge.manifest import Clip
 from voxloop_edge.report import ReplayReport, UtteranceReport, slice_by_tags, summarize
 from voxloop_proto import __version__
-from voxloop_proto.errors import UnavailableError, from_status
+from voxloop_proto.errors import OverloadError, UnavailableError, VoxloopError, from_status
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
@@ -38,14 +39,14 @@ class ReplayOutcome:
     """The report, and why it is not complete (None: it is)."""
 
     report: ReplayReport
-    error: UnavailableError | None
+    error: OverloadError | UnavailableError | KeyboardInterrupt | None
 
 
 async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None]) -> ReplayOutcome:
     """Replays all clips; on_done gets each utterance as it is ready.
 
-    If the server goes away for good, the outcome holds what was done until then and the error. Raises
-    UnavailableError if there is no server to begin with.
+    If the server goes away for good, or the run is cancelled (Ctrl-C), the outcome holds what was done until then and
+    why no more. Raises UnavailableError if there is no server to begin with, and what open_local_server raises.
     """
     done: dict[str, UtteranceReport] = {}
 
@@ -53,15 +54,18 @@ async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None
         done[utterance.id] = utterance
         on_done(utterance)
 
-    started, client, error = datetime.now(UTC).isoformat(timespec="seconds"), plan.settings.client, None
-    async with AsyncExitStack() as stack:
-        if plan.local:
-            address = await stack.enter_async_context(open_local_server(plan.bundle))
-            client = client.model_copy(update={"server": address})
-        channel = await stack.enter_async_context(open_channel(client))
-        before = await _server_info(channel, client)
-        start_s = time.monotonic()
-        try:
+    started, client = datetime.now(UTC).isoformat(timespec="seconds"), plan.settings.client
+    before: pb.GetServerInfoResponse | None = None
+    error: OverloadError | UnavailableError | KeyboardInterrupt | None = None
+    start_s, wall_s, server_cpu_s = time.monotonic(), None, None
+    try:
+        async with AsyncExitStack() as stack:
+            if plan.local:
+                address = await stack.enter_async_context(open_local_server(plan.bundle))
+                client = client.model_copy(update={"server": address})
+            channel = await stack.enter_async_context(open_channel(client))
+            before = await _server_info(channel, client)
+            start_s = time.monotonic()
             await play_clips(
                 plan.clips,
                 channel,
@@ -71,10 +75,17 @@ async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None
                 concurrency=plan.concurrency,
                 on_done=keep,
             )
-        except UnavailableError as found:
-            error = found
-        wall_s = time.monotonic() - start_s
-        server_cpu_s = None if error else (await _server_info(channel, client)).cpu_s - before.cpu_s
+            wall_s = time.monotonic() - start_s
+            server_cpu_s = await _cpu_since(before, channel, client)
+    except (OverloadError, UnavailableError) as found:
+        error = found
+        if before is None:
+            raise
+    except asyncio.CancelledError:
+        error = KeyboardInterrupt()
+        if before is None:
+            raise
+    wall_s = time.monotonic() - start_s if wall_s is None else wall_s
     utterances = [done[clip.id] for clip in plan.clips if clip.id in done]
     report = ReplayReport(
         voxloop_version=__version__,
@@ -90,6 +101,15 @@ async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None
         utterances=utterances,
     )
     return ReplayOutcome(report, error)
+
+
+async def _cpu_since(before: pb.GetServerInfoResponse, channel: grpc.aio.Channel, client: ClientConfig) -> float | None:
+    """CPU time that the server took since; None if it does not say, or is another process by now."""
+    try:
+        spent_s = (await _server_info(channel, client)).cpu_s - before.cpu_s
+    except VoxloopError:
+        return None
+    return spent_s if spent_s >= 0.0 else None
 
 
 async def _server_info(channel: grpc.aio.Channel, client: ClientConfig) -> pb.GetServerInfoResponse:

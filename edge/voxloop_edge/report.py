@@ -58,7 +58,11 @@ class SegmentReport(BaseModel):
 
 
 class UtteranceReport(BaseModel):
-    """One clip through the whole path. error: why it could not be replayed to its end."""
+    """One clip through the whole path.
+
+    edge_cpu_s: of the edge's stages, from decoding the file to encoding the sound; the gRPC client is not in it.
+    error: why it could not be replayed to its end.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,6 +109,8 @@ class Totals(BaseModel):
     real_time_factor: wall time of the replay by the audio's length (with --realtime it says nothing).
     latency_ms: from the sending of a segment's end to the arrival of its transcript.
     user_latency_ms: the same from the last voiced sample.
+    edge_cpu_s_per_audio_s: of the edge's stages, decoding and resampling included, without the gRPC client.
+    server_cpu_s_per_audio_s: of the server's whole process; None if it could not be asked before and after.
     uplink_bits_per_s: bits sent by second of audio, silence included; plain PCM16 would be 256,000.
     """
 

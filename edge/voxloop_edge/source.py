@@ -40,7 +40,8 @@ class Source(Protocol):
 class FileSource:
     """An audio file that libsndfile reads (WAV, FLAC, Ogg/Opus, MP3, ...), read as a stream.
 
-    Raises ConfigError if there is no such file, DataError if it is no audio. A file that is damaged or cut short gives
+    Raises ConfigError if there is no such file or it has a rate or a number of channels that cannot be taken, DataError
+    if it is no audio. A file that is damaged or cut short gives
     all that can be decoded, and then raises DataError that says how much is missing.
     """
 
@@ -67,7 +68,7 @@ class FileSource:
         """
         read_frames, failure = 0, ""
         with self._open() as file:
-            resampler = Resampler(file.samplerate, file.channels)
+            resampler = self._new_resampler(file)
             while not failure:
                 block, failure = _read_block(file)
                 if len(block) == 0:
@@ -96,6 +97,12 @@ class FileSource:
                 f"{self._path} begins with {first_bytes!r} and is no audio that can be read ({error.error_string}); "
                 "allowed are WAV, FLAC, Ogg/Opus and MP3; raw samples come in through standard input"
             ) from error
+
+    def _new_resampler(self, file: soundfile.SoundFile) -> Resampler:
+        try:
+            return Resampler(file.samplerate, file.channels)
+        except ConfigError as error:
+            raise ConfigError(f"{self._path}: {error.message}") from error
 
     def _resample(self, resampler: Resampler, block: Block) -> tuple[Chunk, ...]:
         try:

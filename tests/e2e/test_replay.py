@@ -1,15 +1,31 @@
 """`voxloop replay` as a user runs it: real processes, real files, through the whole path."""
 
+import asyncio
 import json
+import os
+import signal
 import subprocess
+import sys
 import wave
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
+import grpc.aio
 import numpy as np
 import pytest
 import soundfile
 from tests.e2e.conftest import QUERIES, ServerProcess, voxloop
+
+from voxloop_edge.client import ClientConfig
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.local_server import open_local_server
+from voxloop_edge.manifest import read_clips
+from voxloop_edge.replay import ReplayOutcome, ReplayPlan, run_replay
+from voxloop_proto.errors import ConfigError, ContractError, UnavailableError
+from voxloop_proto.v1 import voxloop_pb2 as pb
+from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceServicer, add_SpeechServiceServicer_to_server
 
 
 def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -89,6 +105,7 @@ def _write_truncated(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
+        ("slow.wav", lambda file: soundfile.write(file, np.zeros(4_000), 2_000), "slow.wav: sample rate 2000 Hz"),
         ("empty.wav", lambda file: file.write_bytes(b""), "is empty (0 bytes)"),
         ("text.wav", lambda file: file.write_text("this is no sound at all"), "is no audio that can be read"),
         ("nan.wav", _write_nan, "nan.wav"),
@@ -158,8 +175,134 @@ def test_a_missing_source_is_named() -> None:
 
 def test_a_bundle_that_is_wrong_is_named(tmp_path: Path) -> None:
     done = replay(QUERIES / "timer.flac", "--local", "--bundle", tmp_path)
-    assert done.returncode == 5
+    assert done.returncode == 3
     assert str(tmp_path) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(2, ConfigError), (3, ContractError), (1, UnavailableError), (-9, UnavailableError)]
+)
+def test_a_local_server_that_does_not_start_says_who_must_act(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, error: type[Exception]
+) -> None:
+    end = "kill -9 $$" if code < 0 else f"exit {code}"
+    _pretend_to_serve(f"echo no good bundle >&2; {end}", tmp_path, monkeypatch)
+
+    async def start() -> None:
+        async with open_local_server():
+            pass
+
+    with pytest.raises(error, match="no good bundle"):
+        asyncio.run(start())
+
+
+def test_a_local_server_that_dies_ends_the_run_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood = "head -c 200000 /dev/zero | tr '\\0' x >&2"  # one line, longer than any buffer
+    _pretend_to_serve(f"echo listening on 127.0.0.1:1; {flood}; echo out of memory >&2", tmp_path, monkeypatch)
+
+    async def wait_for_ever() -> None:
+        async with open_local_server():
+            await asyncio.Event().wait()
+
+    with pytest.raises(UnavailableError, match="out of memory"):
+        asyncio.run(wait_for_ever())
+
+
+def _pretend_to_serve(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+def test_settings_of_the_device_do_not_reach_the_local_server(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOXLOOP_VAD__AGGRESSIVENESS", "3")
+    report = replay_report(tmp_path, QUERIES / "timer.flac", "--local", "--bundle", tiny)
+    assert report["complete"]
+
+
+class RefusingServer(SpeechServiceServicer):
+    """Refuses the first session, takes the others, and is away when asked for its CPU time at the end."""
+
+    def __init__(self) -> None:
+        self.sessions = 0
+        self.infos = 0
+
+    async def Recognize(  # noqa: N802 (the name is the contract's)
+        self, request_iterator: AsyncIterator[pb.RecognizeRequest], context: Any
+    ) -> AsyncIterator[pb.RecognizeResponse]:
+        self.sessions += 1
+        if self.sessions == 1:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such codec")
+        yield pb.RecognizeResponse(welcome=pb.Welcome())
+        async for _ in request_iterator:
+            pass
+
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest, context: Any) -> pb.GetServerInfoResponse:  # noqa: N802
+        self.infos += 1
+        if self.infos > 1:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        return pb.GetServerInfoResponse(server_version="0")
+
+
+def test_a_refused_session_and_a_server_gone_at_the_end_lose_no_results(silence: Path) -> None:
+    clips = read_clips([QUERIES / "timer.flac", silence])
+
+    async def play() -> ReplayOutcome:
+        server = grpc.aio.server()
+        add_SpeechServiceServicer_to_server(RefusingServer(), server)  # type: ignore[abstract]  # has all it needs here
+        client = ClientConfig(server=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        await server.start()
+        try:
+            return await run_replay(ReplayPlan(DeviceConfig(client=client), clips), lambda _: None)
+        finally:
+            await server.stop(0)
+
+    outcome = asyncio.run(play())
+    assert outcome.error is None
+    assert [utterance.error for utterance in outcome.report.utterances] == ["no such codec", None]
+    assert outcome.report.totals.server_cpu_s_per_audio_s is None
+
+
+def test_ctrl_c_keeps_the_report_of_what_was_done(server: ServerProcess, silence: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = voxloop("replay", QUERIES / "timer.flac", silence, "--server", server.address, "--report", report)
+    command += ["--realtime", "--concurrency", "1", "-v"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("timer")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    found = json.loads(report.read_text())
+    assert not found["complete"]
+    assert [utterance["id"] for utterance in found["utterances"]] == ["timer"]
+
+
+def test_a_closed_pipe_loses_no_report(server: ServerProcess, silence: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = voxloop("replay", QUERIES / "timer.flac", silence, "--server", server.address, "--report", report, "-v")
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    finally:
+        os.close(writing)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(report.read_text())["complete"]
+
+
+def test_where_results_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for flags, said in ((("--report", tmp_path), "is a folder"), (("--plots", file), "cannot make the folder")):
+        done = replay(QUERIES / "timer.flac", "--server", "127.0.0.1:9", *flags)
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 def test_a_wav_that_promises_more_than_it_holds_is_named(server: ServerProcess, tmp_path: Path) -> None:

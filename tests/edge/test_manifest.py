@@ -1,6 +1,7 @@
 """Clips from files, folders and manifests, and errors that name the line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,11 @@ def test_files_that_differ_only_in_suffix_are_both_kept(tmp_path: Path) -> None:
         ([{"audio": "a.wav", "id": "x"}, {"audio": "a.wav", "id": "x"}], r":2: id 'x' is already in line 1"),
         ([{"audio": "a.wav", "words": []}], r":1: words is a list; a tag must be text or a number"),
         ([{"audio": "a.wav"}, {"audio": "no.wav", "id": "y"}], r"1 of 2 audio files .* line 2: no\.wav"),
+        (
+            ['{"audio": "a.wav"}', '{"audio": "a.wav", "id": "y", "snr": NaN}'],
+            r":2: snr is nan; a number must be finite",
+        ),
+        ([{"audio": "a.wav", "snr": 10**400}], r":1: snr is inf; a number must be finite"),
         ([], "has no rows"),
     ],
 )
@@ -86,6 +92,25 @@ def test_what_is_wrong_with_a_manifest_is_named(tmp_path: Path, rows: list[objec
     audio(tmp_path / "a.wav")
     with pytest.raises(DataError, match=message):
         read_clips([manifest(tmp_path, *rows)])
+
+
+def test_a_boolean_tag_is_a_word(tmp_path: Path) -> None:
+    audio(tmp_path / "a.wav")
+    (clip,) = read_clips([manifest(tmp_path, {"audio": "a.wav", "noisy": True, "far": False})])
+    assert clip.tags == {"noisy": "true", "far": "false"}
+
+
+def test_a_name_that_is_not_utf8_gets_an_id_that_can_be_printed(tmp_path: Path) -> None:
+    audio(tmp_path / os.fsdecode(b"caf\xe9.wav"))
+    (clip,) = read_clips([tmp_path])
+    assert clip.id == "caf\\xe9"
+    assert clip.audio.is_file()
+
+
+def test_half_a_character_in_a_manifest_can_be_printed(tmp_path: Path) -> None:
+    audio(tmp_path / "a.wav")
+    (clip,) = read_clips([manifest(tmp_path, {"audio": "a.wav", "id": "\ud800", "kind": "\ud800"})])
+    assert (clip.id, clip.tags) == ("\\ud800", {"kind": "\\ud800"})
 
 
 def test_two_manifests_may_not_share_an_id(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from voxloop_edge.display import print_report
 from voxloop_edge.plots import draw_plots
 from voxloop_edge.report import (
     ReplayReport,
@@ -133,6 +134,13 @@ def test_a_report_is_written_whole(tmp_path: Path) -> None:
     report().write(tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text())["totals"]["utterances"] == 5
     assert [file.name for file in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_brackets_in_tags_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = [utterance("a", "a", "a", kind="[/x]"), utterance("b", "b", "b", kind="[bold]")]
+    print_report(report().model_copy(update={"bundle": "[/tiny]", "slices": slice_by_tags(odd)}))
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("[/x]", "[bold]", "[/tiny]"))
 
 
 def test_every_plot_is_drawn(tmp_path: Path) -> None:

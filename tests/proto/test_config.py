@@ -64,7 +64,7 @@ def test_a_variable_of_an_unknown_group_is_named_with_the_groups_there_are() -> 
 
 
 def test_a_folder_is_no_settings_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot read settings file .*directory"):
+    with pytest.raises(ConfigError, match=r"cannot read settings file .*directory"):
         read_settings(Device, tmp_path)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -42,7 +43,8 @@ def replay(
     if known, "id", "text", "speaker" and any tags. Word errors are counted where there is a text, and by every tag.
 
     Latencies at full speed include the backlog of sound sent faster than it is spoken: add --realtime to measure
-    what a user would feel. Exit code 6 if a clip could not be replayed to its end.
+    what a user would feel. Exit code 6 if a clip could not be replayed to its end. After Ctrl-C the report holds what
+    was done until then.
     """
     _check(server, local, bundle, report, plots)
     settings = read_settings(DeviceConfig, config, os.environ, {"client.server": server})
@@ -50,13 +52,13 @@ def replay(
     plan = ReplayPlan(settings, clips, local, bundle, realtime, min(concurrency, len(clips)))
     with ReplayProgress(len(clips), verbose) as progress:
         outcome = asyncio.run(run_replay(plan, progress.show))
-    print_report(outcome.report)
     if report is not None:
         outcome.report.write(report)
     if plots is not None:
         from voxloop_edge.plots import draw_plots  # noqa: PLC0415 (matplotlib only when asked for)
 
         draw_plots(outcome.report, plots)
+    print_report(outcome.report)
     if outcome.error is not None:
         raise outcome.error
     _raise_for_failed_clips(outcome.report)
@@ -67,10 +69,37 @@ def _check(server: str | None, local: bool, bundle: str | None, report: Path | N
         raise ConfigError("--local starts a server of its own and --server names another; give one of them")
     if bundle is not None and not local:
         raise ConfigError("--bundle chooses what --local serves; a running server has its own: add --local")
-    if report is not None and not report.absolute().parent.is_dir():
-        raise ConfigError(f"no folder {report.absolute().parent} to write the report to; make it first")
-    if plots is not None and find_spec("matplotlib") is None:
+    if report is not None:
+        _check_report(report.absolute())
+    if plots is not None:
+        _check_plots(plots.absolute())
+
+
+def _check_report(report: Path) -> None:
+    if report.is_dir():
+        raise ConfigError(f"--report {report} is a folder; name a file in it")
+    if not report.parent.is_dir():
+        raise ConfigError(f"no folder {report.parent} to write the report to; make it first")
+    _check_writable(report.parent, "--report")
+
+
+def _check_plots(plots: Path) -> None:
+    if find_spec("matplotlib") is None:
         raise ConfigError("--plots needs matplotlib; install it with: pip install 'voxloop[plots]'")
+    try:
+        plots.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder --plots {plots}: {error.strerror}; name another") from error
+    _check_writable(plots, "--plots")
+
+
+def _check_writable(folder: Path, flag: str) -> None:
+    """Tries it now: a long run whose results cannot be kept is worth nothing."""
+    try:
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{flag}: cannot write into {folder}: {error.strerror}; name another") from error
 
 
 def _raise_for_failed_clips(report: ReplayReport) -> None:
