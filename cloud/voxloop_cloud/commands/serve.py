@@ -71,8 +71,11 @@ def _log_to_stderr(level: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
+            *([] if sys.stderr.isatty() else [structlog.processors.format_exc_info]),
+            # A traceback with its variables would put what people said into the log: plain ones only.
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numbers[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
