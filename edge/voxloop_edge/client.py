@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 import grpc.aio
-from pydantic import Field, field_validator
 
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.outbox import Outbox
-from voxloop_edge.reconnection import Reconnection, ReconnectionConfig
+from voxloop_edge.reconnection import Reconnection
+from voxloop_edge.replies import HypothesisArrived, LinkChanged, Reply, SegmentFailed, TranscriptArrived
 from voxloop_edge.wire import WireWriter
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY
@@ -28,76 +28,11 @@ from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 if TYPE_CHECKING:
     from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceAsyncStub
 
-MAX_PORT = 65_535
-_ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
 _KEEPALIVE_TIMEOUT_MS = 10_000
 _RACE_DETAILS = "Internal error from Core"
 """What grpc.aio says instead of the true status when a message is written just as the call ends."""
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]"
-
-
-class ClientConfig(ReconnectionConfig):
-    """How the device speaks to the cloud."""
-
-    server: str = Field("127.0.0.1:50051", description="address of the server, host:port")
-    transcript_timeout_ms: int = Field(
-        60_000, ge=100, description="longest silence of the server while it owes a transcript, before reconnecting"
-    )
-    keepalive_ms: int = Field(20_000, ge=1_000, description="time between pings on a quiet connection")
-    max_unanswered_bytes: int = Field(
-        4 << 20, ge=1 << 16, description="unanswered audio kept in memory (4 MiB is two minutes of PCM16 speech)"
-    )
-
-    @field_validator("server")
-    @classmethod
-    def _is_host_and_port(cls, server: str) -> str:
-        if not _ADDRESS.fullmatch(server) or int(server.rpartition(":")[2]) > MAX_PORT:
-            raise ValueError("allowed is host:port, such as 127.0.0.1:50051, with no http:// before it")
-        return server
-
-
-@dataclass(frozen=True, slots=True)
-class HypothesisArrived:
-    """Text of a segment that is still being spoken."""
-
-    segment_id: int
-    text: str
-    stable_characters: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TranscriptArrived:
-    """Final text of a segment.
-
-    latency_ms: from the sending of the segment's end to the arrival of this transcript.
-    user_latency_ms: the same from the last voiced sample, so with the silence that the device waited for.
-    """
-
-    transcript: pb.Transcript
-    start_sample: int
-    end: pb.SegmentEnd
-    latency_ms: float
-    user_latency_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentFailed:
-    """A segment that the cloud could not transcribe, and will not if asked again."""
-
-    segment_id: int
-    error: VoxloopError
-
-
-@dataclass(frozen=True, slots=True)
-class LinkChanged:
-    """The connection is there, or gone for now (then `reason` says why)."""
-
-    is_open: bool
-    reason: str = ""
-
-
-Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed | LinkChanged
 
 
 @dataclass(slots=True)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 import grpc.aio
 
-from voxloop_edge.client import Client, ClientConfig, Reply, SegmentFailed, TranscriptArrived, open_client
+from voxloop_edge.client import Client, open_client
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
 from voxloop_edge.manifest import Clip, printable
 from voxloop_edge.pipeline import build_pipeline
+from voxloop_edge.replies import Reply, SegmentFailed, TranscriptArrived
 from voxloop_edge.report import SegmentReport, StageTime, UtteranceReport, WordReport
 from voxloop_edge.source import FileSource
 from voxloop_proto.audio import SAMPLE_RATE_HZ

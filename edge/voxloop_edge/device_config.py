@@ -5,7 +5,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxloop_edge.client import ClientConfig
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.pipeline import EdgeConfig
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")

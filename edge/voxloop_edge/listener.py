@@ -7,10 +7,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-from voxloop_edge.client import Client, Reply, open_channel, open_client
+from voxloop_edge.client import Client, open_channel, open_client
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
+from voxloop_edge.replies import Reply
 from voxloop_edge.source import Source
 from voxloop_proto.audio import level_dbfs
 from voxloop_proto.errors import VoxloopError

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from voxloop_edge.client import HypothesisArrived, LinkChanged, Reply, SegmentFailed, TranscriptArrived
+from voxloop_edge.replies import HypothesisArrived, LinkChanged, Reply, SegmentFailed, TranscriptArrived
 
 METER_WIDTH = 20
 QUIETEST_DBFS = -60.0

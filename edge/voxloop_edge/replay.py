@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 import grpc.aio
 
-from voxloop_edge.client import ClientConfig, open_channel, open_stub
+from voxloop_edge.client import open_channel, open_stub
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.clip_player import play_clips
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.local_server import open_local_server

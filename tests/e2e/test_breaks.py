@@ -8,10 +8,12 @@ import pytest
 from tests.e2e.conftest import ServerProcess
 
 from voxloop_cloud.testing import babble
-from voxloop_edge.client import Client, ClientConfig, LinkChanged, Reply, TranscriptArrived, open_channel, open_client
+from voxloop_edge.client import Client, open_channel, open_client
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
+from voxloop_edge.replies import LinkChanged, Reply, TranscriptArrived
 from voxloop_proto.errors import ContractError, UnavailableError
 from voxloop_proto.events import Chunk, EncodedEvent
 from voxloop_proto.stage import run

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from tests.e2e.conftest import QUERIES, ServerProcess, voxloop
 
-from voxloop_edge.client import ClientConfig
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.local_server import open_local_server
 from voxloop_edge.manifest import read_clips

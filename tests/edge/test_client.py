@@ -11,7 +11,9 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from voxloop_edge.client import Client, ClientConfig, LinkChanged, Reply, TranscriptArrived, open_channel, open_client
+from voxloop_edge.client import Client, open_channel, open_client
+from voxloop_edge.client_config import ClientConfig
+from voxloop_edge.replies import LinkChanged, Reply, TranscriptArrived
 from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.errors import ConfigError, OverloadError, UnavailableError
 from voxloop_proto.events import EncodedEvent, EndReason, SegmentEnded, SegmentMeasures, SegmentPayload, SegmentStarted

@@ -2,8 +2,8 @@
 
 import pytest
 
-from voxloop_edge.client import HypothesisArrived, SegmentFailed, TranscriptArrived
 from voxloop_edge.live_view import METER_WIDTH, LiveView, status_line
+from voxloop_edge.replies import HypothesisArrived, SegmentFailed, TranscriptArrived
 from voxloop_proto.errors import ContractError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 

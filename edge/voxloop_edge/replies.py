@@ -1,0 +1,50 @@
+"""What a session tells its owner."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from voxloop_proto.errors import VoxloopError
+from voxloop_proto.v1 import voxloop_pb2 as pb
+
+
+@dataclass(frozen=True, slots=True)
+class HypothesisArrived:
+    """Text of a segment that is still being spoken."""
+
+    segment_id: int
+    text: str
+    stable_characters: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TranscriptArrived:
+    """Final text of a segment.
+
+    latency_ms: from the sending of the segment's end to the arrival of this transcript.
+    user_latency_ms: the same from the last voiced sample, so with the silence that the device waited for.
+    """
+
+    transcript: pb.Transcript
+    start_sample: int
+    end: pb.SegmentEnd
+    latency_ms: float
+    user_latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFailed:
+    """A segment that the cloud could not transcribe, and will not if asked again."""
+
+    segment_id: int
+    error: VoxloopError
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    """The connection is there, or gone for now (then `reason` says why)."""
+
+    is_open: bool
+    reason: str = ""
+
+
+Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed | LinkChanged
