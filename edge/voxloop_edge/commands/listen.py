@@ -15,6 +15,7 @@ from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.listener import listen_to
 from voxloop_edge.live_view import LiveView
 from voxloop_edge.source import Source, StdinSource
+from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.config import read_settings
 
 
@@ -47,6 +48,9 @@ def listen(
     settings = read_settings(DeviceConfig, config, os.environ, {"client.server": server, "encoder.codec": codec})
     with _open_source(device, stdin, rate, channels) as source:
         asyncio.run(_listen(source, settings))
+        if source.lost_samples:
+            lost_s = source.lost_samples / SAMPLE_RATE_HZ
+            typer.echo(f"voxloop: {lost_s:.1f} s of sound came faster than it could be taken and are lost", err=True)
 
 
 @contextlib.contextmanager
