@@ -4,10 +4,10 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -62,33 +62,13 @@ def open_stub(channel: grpc.aio.Channel) -> "SpeechServiceAsyncStub":
     return cast("SpeechServiceAsyncStub", SpeechServiceStub(channel))
 
 
-@asynccontextmanager
-async def open_client(
-    channel: grpc.aio.Channel,
-    hello: pb.Hello,
-    config: ClientConfig,
-    on_reply: Callable[[Reply], None],
-    stage_clock: StageClock | None = None,
-    on_broken: Callable[[], None] = lambda: None,
-) -> AsyncIterator["Client"]:
-    """A session, open until the block is left; leaving it without `finish` abandons what is unanswered.
-
-    on_broken: called once when the session is beyond repair; `send` and `finish` raise the reason.
-    """
-    client = Client(channel, hello, config, on_reply, stage_clock, on_broken)
-    link = asyncio.create_task(client.keep_linked(), name=f"session {hello.session_id}")
-    try:
-        yield client
-    finally:
-        link.cancel()
-        await asyncio.gather(link, return_exceptions=True)
-
-
 class Client:
     """One session over as many connections as it takes.
 
     Every segment is kept until its transcript has come; after a break the session resumes and what is unanswered is
     sent again. The server knows (session, segment), so no transcript is given twice; a second one is ignored here.
+
+    Use as `async with Client(...) as client`; leaving the block without `finish` abandons what is unanswered.
     """
 
     def __init__(
@@ -100,6 +80,7 @@ class Client:
         stage_clock: StageClock | None = None,
         on_broken: Callable[[], None] = lambda: None,
     ) -> None:
+        """on_broken: called once when the session is beyond repair; `send` and `finish` raise the reason."""
         self.uplink = UplinkCount()
         self._stub = open_stub(channel)
         self._hello = hello
@@ -115,6 +96,16 @@ class Client:
         self._reconnection = Reconnection(config, config.server, time.monotonic())
         self._is_welcome = False
         self._heard_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._link = asyncio.create_task(self._keep_linked(), name=f"session {self._hello.session_id}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._link.cancel()
+        await asyncio.gather(self._link, return_exceptions=True)
 
     async def send(self, event: EncodedEvent) -> None:
         """Takes one event of the pipeline; waits while the memory for unanswered segments is full.
@@ -133,8 +124,8 @@ class Client:
         self._closing = True
         await self._notify()
 
-    async def keep_linked(self) -> None:
-        """Holds the session's connection until it is finished; the owner runs this as a task."""
+    async def _keep_linked(self) -> None:
+        """Holds the session's connection until it is finished."""
         try:
             while not (self._closing and not self._outbox):
                 await self._connect_once()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import grpc.aio
 
-from voxloop_edge.client import Client, open_client
+from voxloop_edge.client import Client
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
@@ -84,7 +84,7 @@ async def play_clip(
     """One clip, from its file to its transcript."""
     heard, clock, position = _Heard(), StageClock(), _Position()
     errors: list[str] = []
-    async with open_client(channel, make_hello(settings, device_id), client, heard.take, clock) as session:
+    async with Client(channel, make_hello(settings, device_id), client, heard.take, clock) as session:
         try:
             try:
                 await _speak(clip, settings, session, clock, position, realtime)

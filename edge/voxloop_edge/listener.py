@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-from voxloop_edge.client import Client, open_channel, open_client
+from voxloop_edge.client import Client, open_channel
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
@@ -43,7 +43,7 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
     failure: VoxloopError | None = None
     async with (
         open_channel(settings.client) as channel,
-        open_client(channel, hello, settings.client, watcher.reply, clock, on_broken=stop.set) as session,
+        Client(channel, hello, settings.client, watcher.reply, clock, on_broken=stop.set) as session,
     ):
         try:
             await _feed(source, pipeline, session, watcher, stop)

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.conftest import ServerProcess
 
 from voxloop_cloud.testing import babble
-from voxloop_edge.client import Client, open_channel, open_client
+from voxloop_edge.client import Client, open_channel
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
@@ -52,7 +52,7 @@ def undisturbed(server: ServerProcess, events: list[EncodedEvent]) -> list[tuple
         config = settings_for(server)
         async with (
             open_channel(config) as channel,
-            open_client(channel, make_hello(DeviceConfig()), config, replies.append) as client,
+            Client(channel, make_hello(DeviceConfig()), config, replies.append) as client,
         ):
             await _say(client, events)
             await client.finish()
@@ -75,7 +75,7 @@ def test_a_server_killed_and_started_again_loses_no_segment_and_repeats_none(
         cut = round(position * len(events))
         async with (
             open_channel(config) as channel,
-            open_client(channel, make_hello(DeviceConfig()), config, replies.append) as client,
+            Client(channel, make_hello(DeviceConfig()), config, replies.append) as client,
         ):
             await _say(client, events[:cut])
             await asyncio.to_thread(server.kill)
@@ -96,7 +96,7 @@ def test_a_server_that_stops_politely_finishes_open_segments_first(server: Serve
         config = settings_for(server)
         async with (
             open_channel(config) as channel,
-            open_client(channel, make_hello(DeviceConfig()), config, replies.append) as client,
+            Client(channel, make_hello(DeviceConfig()), config, replies.append) as client,
         ):
             await _say(client, events[:3])
             await _until_linked(replies)
@@ -115,7 +115,7 @@ def test_a_server_that_never_comes_back_is_an_error_and_not_a_hang(server: Serve
         config = settings_for(server, outage_timeout_ms=300, connect_timeout_ms=300)
         async with (
             open_channel(config) as channel,
-            open_client(channel, make_hello(DeviceConfig()), config, lambda _: None) as client,
+            Client(channel, make_hello(DeviceConfig()), config, lambda _: None) as client,
         ):
             events = speech_events()
             await _say(client, events[:3])
@@ -134,7 +134,7 @@ def test_a_newer_device_is_told_so_at_once(server: ServerProcess) -> None:
         config = settings_for(server)
         async with (
             open_channel(config) as channel,
-            open_client(channel, hello, config, lambda _: None) as client,
+            Client(channel, hello, config, lambda _: None) as client,
         ):
             await _say(client, speech_events())
             await client.finish()

@@ -11,7 +11,7 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from voxloop_edge.client import Client, open_channel, open_client
+from voxloop_edge.client import Client, open_channel
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.replies import LinkChanged, Reply, TranscriptArrived
 from voxloop_proto.contract import SCHEMA_VERSION
@@ -61,7 +61,7 @@ async def client_of(server: ScriptedServer, replies: list[Reply], **settings: in
     config = ClientConfig(server=f"127.0.0.1:{port}", **quick)
     try:
         hello = pb.Hello(schema_version=SCHEMA_VERSION, device_id="d", session_id="s")
-        async with open_channel(config) as channel, open_client(channel, hello, config, replies.append) as client:
+        async with open_channel(config) as channel, Client(channel, hello, config, replies.append) as client:
             yield client
     finally:
         await grpc_server.stop(0)
