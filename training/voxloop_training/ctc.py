@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from voxloop_training.batch import Batch, Targets
 from voxloop_training.model import ConformerCtc
-from voxloop_training.tokens import Tokens
 
 _HALF_GAIN_CHARACTERS: Final = 4.0
 
@@ -39,9 +38,10 @@ def clip_weights(lengths: Tensor, short_gain: float) -> Tensor:
 
 
 @torch.no_grad()
-def greedy_texts(model: ConformerCtc, batch: Batch, tokens: Tokens, chunk_frames: int) -> list[str]:
-    """Best path of each clip, decoded as a stream of `chunk_frames` would be."""
-    best = model(batch.features, chunk_frames).characters.argmax(dim=-1)
+def greedy_ids(model: ConformerCtc, batch: Batch, chunk_frames: int) -> list[list[int]]:
+    """Each clip's best path through phones, or without them characters, as a stream of `chunk_frames` would have it."""
+    readings = model(batch.features, chunk_frames)
+    best = (readings.characters if readings.phones is None else readings.phones).argmax(dim=-1)
     lengths = (batch.encoder_frames * model.config.outputs_per_frame).tolist()
     rows: list[list[int]] = best.tolist()
-    return [tokens.to_text(tokens.collapse(row[:length])) for row, length in zip(rows, lengths, strict=True)]
+    return [row[:length] for row, length in zip(rows, lengths, strict=True)]

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voxloop_proto.errors import ConfigError
 from voxloop_training.augmentation import AugmentationConfig
@@ -49,7 +49,10 @@ class LoopConfig(BaseModel):
     short_gain: float = Field(
         4.0, ge=1, le=20, description="weight of a clip without text; 1 weighs all characters alike"
     )
-    phone_weight: float = Field(0.5, ge=0, le=1, description="weight of the phones' CTC loss, where the model has them")
+    phone_weight: float = Field(0.8, gt=0, le=1, description="weight of the phones' loss, where the model has them")
+    competition_weight: float = Field(
+        0.0, ge=0, le=1, description="how far the phones are told from rival sentences: 0 is CTC, 1 is LF-MMI"
+    )
     chunk_frames: tuple[int, ...] = Field((4, 8, 8, 16), description="chunk sizes drawn per step, frames of 40 ms")
     dev_chunk_frames: int = Field(
         8, ge=1, description="chunk size that dev sets are read with and the model is served with"
@@ -75,6 +78,12 @@ class Recipe(BaseModel):
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     stages: tuple[StageConfig, ...] = Field((StageConfig(),), min_length=1)
     loop: LoopConfig = Field(default_factory=LoopConfig)
+
+    @model_validator(mode="after")
+    def _competition_needs_phones(self) -> "Recipe":
+        if self.loop.competition_weight and not self.model.phones:
+            raise ValueError("loop.competition_weight is about phones: set model.phones, or leave it 0")
+        return self
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -54,7 +54,9 @@ class Tokens:
         return [self._ids[symbol] for symbol in symbols]
 
     def to_text(self, ids: Sequence[int]) -> str:
-        return "".join(self.symbols[index] for index in ids if index != self.blank_id).replace(SPACE, " ").strip()
+        """What the ids say: characters as words, phones with spaces between."""
+        between = "" if SPACE in self._ids else " "
+        return between.join(self.symbols[index] for index in ids if index != self.blank_id).replace(SPACE, " ").strip()
 
     def collapse(self, ids: Sequence[int]) -> list[int]:
         """Greedy CTC: repeats become one, blanks go."""

@@ -117,7 +117,7 @@ class Trainer:
         if not self._dev:
             return
         chunk_frames = self._recipe.loop.dev_chunk_frames
-        scores = read_all(self._dev, self.learner.model, self._peers, self._tokens, chunk_frames)
+        scores = read_all(self._dev, self.learner.model, self._peers, chunk_frames)
         mean = sum(score.cer or 0.0 for score in scores.values()) / len(scores)
         best = self.progress.best_cer_ratio
         self.progress = replace(self.progress, evaluated_at_s=self.progress.elapsed_s, best_cer_ratio=min(mean, best))

@@ -1,5 +1,6 @@
 """What a run learns from: planned, augmented, collated."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from voxloop_training.corpus import join_training_cuts, noise_cuts
 from voxloop_training.epoch_plan import StepPlan, clips_of, plan_epoch
 from voxloop_training.features import Fbank
 from voxloop_training.lexicon import phones_of
+from voxloop_training.lexicon.phones import PHONES
 from voxloop_training.peers import Peers
+from voxloop_training.phone_grammar import phone_trigram
 from voxloop_training.recipe import Recipe, StageConfig
 from voxloop_training.tokens import Tokens
 
@@ -61,6 +64,12 @@ class TrainingData:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         hidden = spec_augment(batch.features, self._recipe.augmentation.spec_augment, generator)
         return replace(batch, features=hidden)
+
+    def phone_trigram(self) -> torch.Tensor:
+        """What follows what in the clips' own phones, each set as often as it is seen; see phone_grammar."""
+        weights = self._recipe.data.weights
+        said = (self._phone_ids[clip.id] for clip in self._clips for _ in range(math.ceil(weights.get(clip.set, 1.0))))
+        return phone_trigram(said, len(PHONES))
 
     def feature_statistics(self, clips: int = 400) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation per mel bin over a fixed sample of speech, each (F) float32."""

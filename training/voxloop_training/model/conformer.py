@@ -37,7 +37,8 @@ class ConformerConfig(BaseModel):
 class Readings(NamedTuple):
     """Log-probabilities (B, 2T', V) float32 of whole files.
 
-    characters: of the last block · middle: characters of the middle block · phones: of the last block, or None
+    characters: of the last block · phones: of the last block, or None · middle: phones, or without them characters, of
+    the middle block
     """
 
     characters: Tensor
@@ -111,7 +112,7 @@ class ConformerCtc(nn.Module):
         time = torch.zeros(batch, c.blocks, c.width, c.kernel_frames - 1, dtype=dtype)
         x, middle, _, _ = self._encode(features, channel, time, mask)
         phones = None if self.phone_head is None else self._classify(x, self.phone_head)
-        return Readings(self._classify(x, self.head), self._classify(middle, self.head), phones)
+        return Readings(self._classify(x, self.head), self._classify(middle, self.phone_head or self.head), phones)
 
     def _encode(
         self, features: Tensor, channel: Tensor, time: Tensor, mask: Tensor
