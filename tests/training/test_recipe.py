@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from voxloop_proto.errors import ConfigError
-from voxloop_training.recipe import load_recipe
+from voxloop_training.recipe import Recipe, load_recipe
 
 RECIPES = Path(__file__).parents[2] / "training/recipes"
 
@@ -20,3 +21,10 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
     path.write_text('[data]\ntrain = ["a/train.jsonl"]\n[model]\nwitdh = 3\n')
     with pytest.raises(ConfigError, match=r"model\.witdh"):
         load_recipe(path)
+
+
+def test_competition_without_phones_is_refused(recipe: Recipe) -> None:
+    values = recipe.model_dump(mode="json")
+    values["stages"][1]["competition_weight"] = 0.5
+    with pytest.raises(ValidationError, match=r"set model\.phones"):
+        Recipe.model_validate(values)

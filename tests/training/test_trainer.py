@@ -14,7 +14,7 @@ from voxloop_training.checkpoint import load_checkpoint
 from voxloop_training.learner import StepReport
 from voxloop_training.peers import Peers
 from voxloop_training.progress import Progress
-from voxloop_training.recipe import Recipe
+from voxloop_training.recipe import Recipe, StageConfig
 from voxloop_training.tokens import Tokens
 from voxloop_training.trainer import Trainer, progress_after
 from voxloop_training.weights import hours_seen_of
@@ -158,3 +158,19 @@ def test_two_processes_learn_what_one_would(tmp_path: Path) -> None:
     subprocess.run([*together, str(script), str(tmp_path / "2.pt")], check=True, env=environment, timeout=120)
     for left, right in zip(torch.load(tmp_path / "1.pt"), torch.load(tmp_path / "2.pt"), strict=True):
         torch.testing.assert_close(left, right, rtol=0, atol=2e-5)
+
+
+def test_phones_are_told_from_their_rivals(recipe: Recipe, corpus: Path, tmp_path: Path) -> None:
+    stages = (recipe.stages[0], recipe.stages[1].model_copy(update={"competition_weight": 0.8}))
+    phones = recipe.model.model_copy(update={"phones": len(Tokens.phones())})
+    rivals = recipe.model_copy(update={"stages": stages, "model": phones})
+    trainer = Trainer(rivals, tmp_path / "run", corpus, ALONE, clock_s=Ticks())
+    untold = rivals.stages[1].model_copy(update={"competition_weight": 0.0})
+    gradients = [gradient_of(trainer, stage) for stage in (rivals.stages[1], untold)]
+    assert trainer.run() and trainer.progress.skipped == 0
+    assert float((gradients[0] - gradients[1]).norm()) > 0.01 * float(gradients[1].norm())
+
+
+def gradient_of(trainer: Trainer, stage: StageConfig) -> torch.Tensor:
+    trainer.learner._backward(("tones-train-0", "tones-train-1"), stage, step=0)
+    return trainer.learner.optimizer.take_gradient().float()

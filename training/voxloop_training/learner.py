@@ -47,7 +47,7 @@ class Learner:
         self.model.mean.copy_(mean)
         self.model.deviation.copy_(deviation)
         self.optimizer = MasterOptimizer(self.model, recipe.optimizer, peers)
-        self._phone_trigram = data.phone_trigram() if recipe.loop.competition_weight else None
+        self._phone_trigram = data.phone_trigram()
 
     def adopt(self, weights: Mapping[str, Tensor]) -> list[str]:
         """Start from a parent's weights where name and shape agree; returns the names of those that stay random."""
@@ -73,21 +73,21 @@ class Learner:
         torch.manual_seed(int(rng.integers(2**62)))
         chunk_frames = int(np.random.default_rng((loop.seed, step)).choice(loop.chunk_frames))
         batch = self._data.batch(clip_ids, stage.augmented, rng)
-        loss, total = self._losses(self.model(batch.features, chunk_frames), batch)
+        loss, total = self._losses(self.model(batch.features, chunk_frames), batch, stage.competition_weight)
         weights = clip_weights(batch.targets.lengths, loop.short_gain)
         (weights * total).sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return float(loss.detach().sum()), int(batch.targets.lengths.sum()), batch.seconds
 
-    def _losses(self, readings: Readings, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _losses(self, readings: Readings, batch: Batch, competition_weight: float) -> tuple[Tensor, Tensor]:
         """Of each clip, (B): the CTC loss of what is served (phones, where the model has them), and what is learned."""
         loop = self._recipe.loop
         frames = batch.encoder_frames * self._recipe.model.outputs_per_frame
         served = readings.characters if readings.phones is None else readings.phones
         said = batch.targets if readings.phones is None else batch.phones
         loss = total = ctc_losses(served, frames, said)
-        if self._phone_trigram is not None:
+        if competition_weight:
             rivals = competition(served, frames, self._phone_trigram)
-            total = total + loop.competition_weight * torch.where(loss > 0, rivals, 0.0)
+            total = total + competition_weight * torch.where(loss > 0, rivals, 0.0)
         if self._recipe.model.middle_block:
             total = (1.0 - loop.middle_weight) * total + loop.middle_weight * ctc_losses(readings.middle, frames, said)
         if readings.phones is not None and loop.phone_weight < 1.0:

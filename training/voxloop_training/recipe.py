@@ -36,6 +36,12 @@ class StageConfig(BaseModel):
     until_loss: float = Field(
         0.0, ge=0, description="smoothed loss per character, nats, that ends the stage; 0 for never"
     )
+    competition_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="how far phones are told from rival sentences: 0 is CTC, for the start; 1 LF-MMI",
+    )
 
 
 class LoopConfig(BaseModel):
@@ -50,9 +56,6 @@ class LoopConfig(BaseModel):
         4.0, ge=1, le=20, description="weight of a clip without text; 1 weighs all characters alike"
     )
     phone_weight: float = Field(0.8, gt=0, le=1, description="weight of the phones' loss, where the model has them")
-    competition_weight: float = Field(
-        0.0, ge=0, le=1, description="how far the phones are told from rival sentences: 0 is CTC, 1 is LF-MMI"
-    )
     chunk_frames: tuple[int, ...] = Field((4, 8, 8, 16), description="chunk sizes drawn per step, frames of 40 ms")
     dev_chunk_frames: int = Field(
         8, ge=1, description="chunk size that dev sets are read with and the model is served with"
@@ -81,8 +84,8 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _competition_needs_phones(self) -> "Recipe":
-        if self.loop.competition_weight and not self.model.phones:
-            raise ValueError("loop.competition_weight is about phones: set model.phones, or leave it 0")
+        if any(stage.competition_weight for stage in self.stages) and not self.model.phones:
+            raise ValueError("a stage's competition_weight is about phones: set model.phones, or leave it 0")
         return self
 
 
