@@ -61,7 +61,7 @@ def test_gradient_is_that_of_the_sum() -> None:
 
 def test_each_frame_is_occupied_once() -> None:
     trigram, found = phone_trigram(SENTENCES, PHONES), scores(40).requires_grad_()
-    competition(found, torch.tensor([40, 40]), trigram).sum().backward()
+    torch.autograd.backward(competition(found, torch.tensor([40, 40]), trigram).sum())
     assert found.grad is not None
     torch.testing.assert_close(found.grad.sum(-1), torch.ones(2, 40), rtol=1e-4, atol=1e-4)
 
