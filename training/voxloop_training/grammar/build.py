@@ -33,7 +33,7 @@ class GrammarConfig(BaseModel):
     order: int = Field(3, ge=2, le=5, description="words of the longest n-gram")
     least_count: int = Field(3, ge=1, description="how often a word outside of the queries must be seen to be known")
     weights: dict[str, float] = Field(
-        {"books": 0.42, "queries": 0.33, "everyday": 0.25}, description="share of each kind of text before a word is said"
+        {"books": 0.42, "queries": 0.33, "everyday": 0.25}, description="share of each kind before a word is said"
     )
     books_pruning: float = Field(1.5e-8, ge=0, description="irstlm's threshold before mixing, for memory")
     pruning: float = Field(1e-7, ge=0, description="irstlm's threshold of the mixed grammar: its size")
