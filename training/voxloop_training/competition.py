@@ -6,10 +6,13 @@ maximum mutual information over a phone grammar (LF-MMI: Povey et al., 2016) in 
 2019).
 """
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
+
+_RESCALED_FRAMES: Final = 4
+"""The forward values are brought back to a sum of one so often; they stay far above float32's smallest in between."""
 
 
 def competition(log_probabilities: Tensor, output_frames: Tensor, trigram: Tensor) -> Tensor:
@@ -42,20 +45,20 @@ class _Total(torch.autograd.Function):
         likely = log_probabilities.exp().permute(1, 2, 0).contiguous()  # (T, V, B)
         states = likely.new_zeros(frames + 1, size, batch, 2, size)
         states[0, edge, :, 1, edge] = 1.0
-        scale = likely.new_zeros(frames + 1, batch)
+        scale = likely.new_ones(frames + 1, batch)
         for t in range(frames):
             here, then = states[t], states[t + 1]
-            moved = torch.bmm(here.flatten(2), follow)  # (before, B, last)
-            moved.transpose(0, 2).add_(here[:, :, 0])
-            torch.mul(moved.transpose(0, 2), likely[t, :, :, None], out=then[:, :, 0])
+            moved = torch.bmm(here.flatten(2), follow).transpose(0, 2)  # (last, B, before)
+            torch.mul(moved.add_(here[:, :, 0]), likely[t, :, :, None], out=then[:, :, 0])
             torch.mul(here.sum(dim=2), likely[t, edge, None, :, None], out=then[:, :, 1])
-            total = then.sum(dim=(0, 2, 3))
-            then /= total[None, :, None, None]
-            scale[t + 1] = total
+            if t % _RESCALED_FRAMES == 0:
+                total = then.sum(dim=(0, 2, 3))
+                then /= total[None, :, None, None]
+                scale[t + 1] = total
         ending = trigram[:, :, edge].T[:, None, None, :]
         last = (states[frames] * ending).sum(dim=(0, 2, 3))
         ctx.save_for_backward(likely, trigram, states, scale, last)
-        return scale[1:].log().sum(dim=0) + last.log()
+        return scale.log().sum(dim=0) + last.log()
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
@@ -63,17 +66,19 @@ class _Total(torch.autograd.Function):
         frames, size, batch = likely.shape
         edge = size - 1
         back = _follow(trigram).transpose(1, 2).contiguous()
-        ahead = (trigram[:, :, edge].T[:, None, None, :] / last[None, :, None, None]).expand(size, batch, 2, size)
-        occupied = likely.new_empty(frames, size, batch)
+        ahead = torch.empty_like(states)
+        ahead[frames] = trigram[:, :, edge].T[:, None, None, :] / last[None, :, None, None]
         for t in range(frames - 1, -1, -1):
-            held = states[t + 1] * ahead
-            occupied[t] = held[:, :, 0].sum(dim=2)
-            occupied[t, edge] = held[:, :, 1].sum(dim=(0, 2))
-            weighted = ahead / scale[t + 1][None, :, None, None]
-            onward = weighted[:, :, 0] * likely[t, :, :, None]
+            then, here = ahead[t + 1], ahead[t]
+            if t % _RESCALED_FRAMES == 0:
+                then = then / scale[t + 1][None, :, None, None]
+            onward = then[:, :, 0] * likely[t, :, :, None]
             through = torch.bmm(onward.transpose(0, 2).contiguous(), back).view(size, batch, 2, size)
-            through[:, :, 0] += onward
-            ahead = through + (weighted[:, :, 1] * likely[t, edge, None, :, None])[:, :, None]
+            through[:, :, 0].add_(onward)
+            torch.add(through, (then[:, :, 1] * likely[t, edge, None, :, None])[:, :, None], out=here)
+        both = states[1:] * ahead[1:]
+        occupied = both[:, :, :, 0].sum(dim=3)
+        occupied[:, edge] = both[:, :, :, 1].sum(dim=(1, 3))
         return (occupied * upstream).permute(2, 0, 1), None
 
 
