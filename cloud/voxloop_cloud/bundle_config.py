@@ -40,6 +40,46 @@ class ChunkConfig(BaseModel):
         """Feature frames that so many steps see."""
         return (steps - 1) * self.shift_frames + self.window_frames if steps else 0
 
+    def padded_frames(self, segment_frames: int) -> int | None:
+        """Frames that silence fills a segment up to; None for no silence."""
+        return self.frames_for(self.steps_for(segment_frames))
+
+    def frames_of(self, step: int, segment_frames: int | None) -> range | None:
+        """The frames that a step sees, None if there is none to see. segment_frames: None while the segment goes on."""
+        if segment_frames is not None and step >= self.steps_for(segment_frames):
+            return None
+        return range(step * self.shift_frames, step * self.shift_frames + self.window_frames)
+
+    def outputs_of(self, frames: int) -> int:
+        """Frames of log-probabilities that a window of so many feature frames gives."""
+        return (frames - self.window_frames + self.shift_frames) // self.subsampling_factor
+
+
+class WholeConfig(BaseModel):
+    """How an offline model's features are cut: not at all. It sees a segment once, from its first frame to its last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    subsampling_factor: int = Field(ge=1, le=64, description="feature frames for one frame of log-probabilities")
+
+    @property
+    def look_ahead_ms(self) -> float:
+        """None that can be named: the text waits for the segment's end."""
+        return 0.0
+
+    def padded_frames(self, _segment_frames: int) -> int | None:
+        """Frames that silence fills a segment up to; None for no silence."""
+        return None
+
+    def frames_of(self, step: int, segment_frames: int | None) -> range | None:
+        """The frames that a step sees, None if there is none to see. segment_frames: None while the segment goes on."""
+        return range(segment_frames) if segment_frames and step == 0 and self.outputs_of(segment_frames) else None
+
+    def outputs_of(self, frames: int) -> int:
+        """Frames of log-probabilities that so many feature frames give. As in sherpa-onnx, what a model adds for a
+        remainder is left off."""
+        return frames // self.subsampling_factor
+
 
 class NormalizationConfig(BaseModel):
     """The level of the training data."""
@@ -83,15 +123,38 @@ class BundleConfig(BaseModel):
     language: str = Field(min_length=2, max_length=35, description="BCP 47, for instance en")
     tokens: Literal["characters", "bpe", "phones"] = Field(description="what the model writes; phones need a graph")
     features: FeatureConfig
-    chunk: ChunkConfig
+    chunk: ChunkConfig | None = Field(None, description="of a streaming model")
+    whole: WholeConfig | None = Field(None, description="of an offline model, which hears a segment once it is over")
     padding: PaddingPolicy
     normalization: NormalizationConfig
     model: ModelConfig
     provenance: ProvenanceConfig
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
+    licence: str = Field("", description="of the weights, in words; empty where it isn't known")
     credits: dict[str, str] = Field(default_factory=dict, description="data set or part: its licence and makers")
+
+    @model_validator(mode="after")
+    def _streaming_or_offline(self) -> Self:
+        if (self.chunk is None) == (self.whole is None):
+            found = "neither" if self.chunk is None else "both"
+            raise ValueError(
+                f"has {found} of [chunk], of a streaming model, and [whole], of an offline one; allowed is one"
+            )
+        if self.chunk and self.features.normalization != "none":
+            raise ValueError(
+                f"features.normalization is {self.features.normalization!r} in a streaming model, which would have to "
+                "wait for the segment's end; allowed is 'none'"
+            )
+        return self
+
+    @property
+    def windows(self) -> ChunkConfig | WholeConfig:
+        """How the features are cut: in overlapping chunks, or not at all."""
+        windows = self.chunk or self.whole
+        assert windows is not None, "validated above"
+        return windows
 
     @property
     def frame_ms(self) -> float:
         """Time from one frame of log-probabilities to the next, in ms."""
-        return self.chunk.subsampling_factor * self.features.frame_shift_ms
+        return self.windows.subsampling_factor * self.features.frame_shift_ms

@@ -12,6 +12,7 @@ from voxloop_cloud.decoder import Decoded, Hypothesis
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_proto.audio import Pcm
+from voxloop_proto.errors import ConfigError
 from voxloop_proto.telemetry import StageTiming
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -54,7 +55,7 @@ class Engine:
             name=config.name,
             version=config.version,
             language=config.language,
-            look_ahead_ms=round(config.chunk.look_ahead_ms),
+            look_ahead_ms=round(config.windows.look_ahead_ms),
             padding=pb.PaddingSettings(before_ms=config.padding.before_ms, after_ms=config.padding.after_ms),
             normalization=pb.NormalizationSettings(enabled=True, target_dbfs=config.normalization.target_dbfs),
         )
@@ -64,19 +65,24 @@ class Engine:
 async def open_engine(config: EngineConfig) -> AsyncIterator[Engine]:
     """An engine, until the block is left.
 
-    Raises ConfigError if there is no such bundle, ContractError if it is wrong.
+    Raises ConfigError if there is no such bundle or it can't be served like this, ContractError if it is wrong.
     """
     bundle = load_bundle(find_bundle(config.bundle))
     recognizer = Recognizer(bundle)
-    max_batch = config.max_batch or _max_batch(bundle)
+    max_batch = _max_batch(config, recognizer)
     async with Batcher(recognizer, max_batch, config.max_wait_ms, config.queue_limit, config.threads) as batcher:
         yield Engine(bundle, recognizer, batcher)
 
 
-def _max_batch(bundle: Bundle) -> int:
-    """Dynamic int8 scales a whole batch by its largest value: in a batch, a stream's text would depend on its
-    neighbours (docs/decisions/0006)."""
-    return 1 if bundle.config.model.quantization == "int8-dynamic" else MAX_EXACT_BATCH
+def _max_batch(config: EngineConfig, recognizer: Recognizer) -> int:
+    """In a batch that isn't exact, a stream's text would depend on its neighbours (docs/decisions/0006): the operator
+    may have that, but no batch at all of an offline model."""
+    if config.max_batch and config.max_batch > 1 and recognizer.bundle.config.whole:
+        raise ConfigError(
+            f"engine.max_batch {config.max_batch} with the offline bundle {recognizer.bundle.label}, "
+            "whose segments differ in length; allowed is 1: leave engine.max_batch out"
+        )
+    return config.max_batch or recognizer.exact_batch or MAX_EXACT_BATCH
 
 
 class SegmentWork:

@@ -1,4 +1,4 @@
-"""What the recognizer hears: Kaldi log-mel filterbanks, computed as the sound arrives."""
+"""What the recognizer hears: Kaldi's or NeMo's log-mel filterbanks, computed as the sound arrives."""
 
 from typing import Literal, Self
 
@@ -12,13 +12,19 @@ from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
 Features = npt.NDArray[np.float32]
 """Log-mel energies, shape (T, mel_bins) float32, natural logarithm of power."""
 
+NEMO_LOG_GUARD = np.float32(2**-24)
+"""What NeMo adds to a power before it takes the logarithm."""
+
+_DEVIATION_GUARD = np.float32(1e-5)
+"""What NeMo adds to a deviation before it divides by it."""
+
 
 class FeatureConfig(BaseModel):
     """How sound becomes features; the same in training and serving: a bundle's [features].
 
     The defaults are those of k2, lhotse and sherpa-onnx. sherpa-onnx gives NeMo's features to models of NeMo's layout,
-    whatever they were trained with: kind nemo-fbank, 0 to 8000 Hz, window hann. `sherpa_layout` gives a bundle that has
-    Kaldi's the layout in which it gets them there, too.
+    whatever they were trained with: kind nemo-fbank, 0 to 8000 Hz, window hann, and log_guard add only where it
+    normalizes (docs/models.md). `sherpa_layout` gives a bundle that has Kaldi's the layout in which it gets them there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,8 +39,17 @@ class FeatureConfig(BaseModel):
     high_hz: float = Field(7600, le=SAMPLE_RATE_HZ / 2, description="upper edge of the highest filter, in Hz")
     frame_length_ms: float = Field(25, ge=5, le=100, description="sound in one frame, in ms")
     frame_shift_ms: float = Field(10, ge=5, le=50, description="from one frame to the next, in ms")
-    window: Literal["povey", "hann", "hamming"] = Field("povey", description="povey, hann (periodic) or hamming")
+    window: Literal["povey", "hann", "hanning", "hamming"] = Field(
+        "povey", description="povey, hann (periodic), hanning (symmetric Hann, NeMo's own) or hamming"
+    )
     preemphasis: float = Field(0.97, ge=0, lt=1, description="pre-emphasis coefficient, 0 to 1")
+    log_guard: Literal["floor", "add"] = Field(
+        "floor", description="floor: log(max(power, 2^-23)), Kaldi's; add: log(power + 2^-24), NeMo's own"
+    )
+    normalization: Literal["none", "per-feature"] = Field(
+        "none",
+        description="per-feature: each mel bin has mean 0 and deviation 1 over the segment, which must be whole first",
+    )
     snip_edges: Literal[False] = Field(False, description="false: frame k is centred at (k + 1/2) shifts")
 
     @model_validator(mode="after")
@@ -96,9 +111,15 @@ class FeatureStream:
             # A list: pybind11 converts its floats in a third of the time that it takes for an array's.
             self._fbank.accept_waveform(self._config.sample_rate_hz, pcm.tolist())
 
-    def finish(self, frames: int) -> None:
-        """Ends the segment with digital silence, enough for so many frames in all."""
+    def finish(self, frames: int | None) -> None:
+        """Ends the segment with digital silence, enough for so many frames in all.
+
+        None: with nothing; what the last frames lack is the sound's end mirrored, as Kaldi has it for a clip.
+        """
         self._padded = True
+        if frames is None:
+            self._fbank.input_finished()
+            return
         missing = self._config.samples_for(frames) - self._samples
         if missing > 0:
             self._fbank.accept_waveform(self._config.sample_rate_hz, [0.0] * missing)
@@ -109,12 +130,21 @@ class FeatureStream:
         out = np.empty((length, self._config.mel_bins), np.float32)
         for row in range(length):
             out[row] = self._fbank.get_frame(start + row)
-        return out
+        if self._config.log_guard == "add":
+            np.log(out + NEMO_LOG_GUARD, out=out)
+        return _per_feature(out) if self._config.normalization == "per-feature" else out
 
     def drop_before(self, frame: int) -> None:
         """Forgets the frames before this one."""
         self._fbank.pop(frame - self._dropped_frames)
         self._dropped_frames = frame
+
+
+def _per_feature(features: Features) -> Features:
+    """Each bin with mean 0 and deviation 1 over all frames. The deviation is the population's, as in sherpa-onnx; NeMo
+    has the sample's, which is 0.5 % more in a second of sound."""
+    normalized: Features = (features - features.mean(axis=0)) / (features.std(axis=0) + _DEVIATION_GUARD)
+    return normalized
 
 
 def _options(config: FeatureConfig) -> knf.FbankOptions:
@@ -127,6 +157,7 @@ def _options(config: FeatureConfig) -> knf.FbankOptions:
     options.frame_opts.dither = 0.0
     options.frame_opts.snip_edges = config.snip_edges
     options.frame_opts.remove_dc_offset = config.kind == "kaldi-fbank"
+    options.use_log_fbank = config.log_guard == "floor"
     options.mel_opts.num_bins = config.mel_bins
     options.mel_opts.is_librosa = config.kind == "nemo-fbank"
     options.mel_opts.low_freq = config.low_hz

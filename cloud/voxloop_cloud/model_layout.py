@@ -1,15 +1,21 @@
-"""What an ONNX file must look like to be served: NeMo's cache-aware streaming CTC layout, as sherpa-onnx reads it."""
+"""What an ONNX file must look like to be served: NeMo's CTC layouts, as sherpa-onnx reads them.
+
+Streaming, cache-aware: features, their length and three caches in; log-probabilities, their length and the next caches
+out. Offline: features and their length in; log-probabilities out, and perhaps their length.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from voxloop_cloud.bundle_config import BundleConfig
+from voxloop_cloud.bundle_config import BundleConfig, ChunkConfig
 from voxloop_proto.errors import ContractError
 
 FLOAT = "tensor(float)"
 INT64 = "tensor(int64)"
 
-INPUTS = (
+_Entry = tuple[str, str | None, int]
+
+INPUTS: tuple[_Entry, ...] = (
     ("audio_signal", FLOAT, 3),
     ("length", INT64, 1),
     ("cache_last_channel", FLOAT, 4),
@@ -18,14 +24,18 @@ INPUTS = (
 )
 """Name, type and rank of the inputs, in this order."""
 
-OUTPUTS = (
+OUTPUTS: tuple[_Entry, ...] = (
     ("logprobs", FLOAT, 3),
-    ("encoded_lengths", INT64, 1),
+    ("encoded_lengths", None, 1),
     ("cache_last_channel_next", FLOAT, 4),
     ("cache_last_time_next", FLOAT, 4),
     ("cache_last_channel_len_next", INT64, 1),
 )
-"""Type and rank of the outputs, in this order; their names differ between exporters and are not checked."""
+"""Type and rank of the outputs, in this order; their names differ between exporters and are not checked. Nor is the
+type of the lengths, which nobody reads."""
+
+OFFLINE_TENSORS = 2
+"""An offline model has the first two inputs, and one or both of the first two outputs."""
 
 CHANNEL_KEYS = ("cache_last_channel_dim1", "cache_last_channel_dim2", "cache_last_channel_dim3")
 TIME_KEYS = ("cache_last_time_dim1", "cache_last_time_dim2", "cache_last_time_dim3")
@@ -56,41 +66,52 @@ def check_layout(
     metadata: Mapping[str, str],
     config: BundleConfig,
     token_count: int,
-) -> CacheShapes:
-    """The shapes of the caches, once inputs, outputs and metadata are found to agree with the bundle.
+) -> CacheShapes | None:
+    """The shapes of the caches, None of an offline model, once inputs, outputs and metadata are found to agree with the
+    bundle.
 
     token_count: lines of tokens.txt, blank included. Raises ContractError.
     """
-    _check_metadata(where, metadata, config, token_count)
-    one, two, three = (_integer(where, metadata, key) for key in CHANNEL_KEYS)
-    first, second, third = (_integer(where, metadata, key) for key in TIME_KEYS)
-    shapes = CacheShapes((one, two, three), (first, second, third))
-    caches: tuple[tuple[int | None, ...], ...] = ((None, *shapes.channel), (None, *shapes.time))
-    if [tensor.name for tensor in inputs] != [name for name, _, _ in INPUTS]:
-        raise ContractError(
-            f"{where} has the inputs {', '.join(tensor.name for tensor in inputs)}; allowed are "
-            f"{', '.join(name for name, _, _ in INPUTS)}, in this order; export it again"
-        )
-    if len(outputs) != len(OUTPUTS):
-        raise ContractError(
-            f"{where} has {len(outputs)} outputs; allowed are {len(OUTPUTS)}: "
-            f"{', '.join(name for name, _, _ in OUTPUTS)}; export it again"
-        )
-    signal = (None, config.features.mel_bins, None)
-    _check_tensors(f"{where}, input", inputs, INPUTS, (signal, (None,), *caches, (None,)))
-    _check_tensors(f"{where}, output", outputs, OUTPUTS, ((None, None, token_count), (None,), *caches, (None,)))
+    shapes: CacheShapes | None = None
+    caches: tuple[tuple[int | None, ...], ...] = ()
+    if config.chunk is None:
+        layout_in, layout_out = INPUTS[:OFFLINE_TENSORS], OUTPUTS[: min(max(1, len(outputs)), OFFLINE_TENSORS)]
+        promised = {"subsampling_factor": _subsampling(config)}
+    else:
+        shapes = read_cache_shapes(where, metadata)
+        caches = ((None, *shapes.channel), (None, *shapes.time), (None,))
+        layout_in, layout_out, promised = INPUTS, OUTPUTS, _promised(config, config.chunk, token_count)
+    _check_metadata(where, metadata, promised)
+    _check_names(where, inputs, layout_in, outputs, layout_out)
+    _check_tensors(f"{where}, input", inputs, layout_in, ((None, config.features.mel_bins, None), (None,), *caches))
+    _check_tensors(f"{where}, output", outputs, layout_out, ((None, None, token_count), (None,), *caches))
     return shapes
 
 
-def _check_metadata(where: str, metadata: Mapping[str, str], config: BundleConfig, token_count: int) -> None:
-    promised = {
-        "window_size": (config.chunk.window_frames, "[chunk] window_frames of bundle.toml"),
-        "chunk_shift": (config.chunk.shift_frames, "[chunk] shift_frames of bundle.toml"),
-        "subsampling_factor": (config.chunk.subsampling_factor, "[chunk] subsampling_factor of bundle.toml"),
+def read_cache_shapes(where: str, metadata: Mapping[str, str]) -> CacheShapes:
+    """The shapes of the caches as the metadata has them. Raises ContractError."""
+    one, two, three = (read_integer(where, metadata, key) for key in CHANNEL_KEYS)
+    first, second, third = (read_integer(where, metadata, key) for key in TIME_KEYS)
+    return CacheShapes((one, two, three), (first, second, third))
+
+
+def _subsampling(config: BundleConfig) -> tuple[int, str]:
+    table = "chunk" if config.chunk else "whole"
+    return config.windows.subsampling_factor, f"[{table}] subsampling_factor of bundle.toml"
+
+
+def _promised(config: BundleConfig, chunk: ChunkConfig, token_count: int) -> dict[str, tuple[int, str]]:
+    return {
+        "window_size": (chunk.window_frames, "[chunk] window_frames of bundle.toml"),
+        "chunk_shift": (chunk.shift_frames, "[chunk] shift_frames of bundle.toml"),
+        "subsampling_factor": _subsampling(config),
         "vocab_size": (token_count - 1, "the number of lines of tokens.txt, less one for the blank,"),
     }
+
+
+def _check_metadata(where: str, metadata: Mapping[str, str], promised: Mapping[str, tuple[int, str]]) -> None:
     for key, (expected, source) in promised.items():
-        found = _integer(where, metadata, key)
+        found = read_integer(where, metadata, key)
         if found != expected:
             raise ContractError(
                 f"{where} has {key} = {found} in its metadata, but {source} is {expected}; "
@@ -98,7 +119,8 @@ def _check_metadata(where: str, metadata: Mapping[str, str], config: BundleConfi
             )
 
 
-def _integer(where: str, metadata: Mapping[str, str], key: str) -> int:
+def read_integer(where: str, metadata: Mapping[str, str], key: str) -> int:
+    """A number above 0 of the metadata. Raises ContractError."""
     text = metadata.get(key)
     if text is None:
         found = ", ".join(sorted(metadata)) or "nothing"
@@ -110,20 +132,36 @@ def _integer(where: str, metadata: Mapping[str, str], key: str) -> int:
     return int(text)
 
 
-def _check_tensors(
+def _check_names(
     where: str,
-    found: Sequence[Tensor],
-    layout: Sequence[tuple[str, str, int]],
-    shapes: Sequence[tuple[int | None, ...]],
+    inputs: Sequence[Tensor],
+    layout_in: Sequence[_Entry],
+    outputs: Sequence[Tensor],
+    layout_out: Sequence[_Entry],
 ) -> None:
-    for tensor, (name, kind, rank), shape in zip(found, layout, shapes, strict=True):
+    if [tensor.name for tensor in inputs] != [name for name, _, _ in layout_in]:
+        raise ContractError(
+            f"{where} has the inputs {', '.join(tensor.name for tensor in inputs)}; allowed are "
+            f"{', '.join(name for name, _, _ in layout_in)}, in this order; export it again"
+        )
+    if len(outputs) != len(layout_out):
+        raise ContractError(
+            f"{where} has {len(outputs)} outputs; allowed are {len(layout_out)}: "
+            f"{', '.join(name for name, _, _ in layout_out)}; export it again"
+        )
+
+
+def _check_tensors(
+    where: str, found: Sequence[Tensor], layout: Sequence[_Entry], shapes: Sequence[tuple[int | None, ...]]
+) -> None:
+    for tensor, (name, kind, rank), shape in zip(found, layout, shapes, strict=False):
         fits = len(tensor.shape) == rank and all(
             wanted is None or not isinstance(size, int) or size == wanted
             for size, wanted in zip(tensor.shape, shape, strict=True)
         )
-        if tensor.type != kind or not fits:
+        if kind not in (None, tensor.type) or not fits:
             allowed = ", ".join("any" if size is None else str(size) for size in shape)
             raise ContractError(
                 f"{where} {tensor.name} is {tensor.type} of shape {list(tensor.shape)}; "
-                f"{name} must be {kind} of shape [{allowed}]; export it again"
+                f"{name} must be {kind or 'numbers'} of shape [{allowed}]; export it again"
             )

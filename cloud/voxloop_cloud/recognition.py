@@ -21,20 +21,21 @@ class SegmentRecognition:
     A window is given out as soon as all its frames are there, so the latency is its length and 17.5 ms. At the end the
     segment is padded with digital silence until each frame whose centre lies in its sound has been among the first
     shift_frames of a window (ChunkConfig.steps_for). What the model hears in the padding counts: it may still be
-    writing what it heard at the end.
+    writing what it heard at the end. An offline model has one window, the segment, once it is finished.
     """
 
     def __init__(self, recognizer: Recognizer, clock: Callable[[], float] = time.perf_counter) -> None:
         """clock: seconds, for the stages' times only."""
         config = recognizer.bundle.config
         self._features_config = config.features
-        self._chunk = config.chunk
+        self._windows = config.windows
         self._features = FeatureStream(config.features)
         self._decoder = recognizer.start_decoder()
         self._state = recognizer.start()
         self._window: Features | None = None
         self._steps = 0
-        self._last_step: int | None = None
+        self._recognized_frames = 0
+        self._segment_frames: int | None = None
         self._clock = clock
         self._features_s = self._decoder_s = 0.0
         self._recognizer_ms = self._waited_ms = 0.0
@@ -52,7 +53,7 @@ class SegmentRecognition:
     @property
     def recognized_samples(self) -> int:
         """Samples from the start that the hypothesis covers."""
-        return min(self.samples, self._steps * self._chunk.shift_frames * self._features_config.shift_samples)
+        return min(self.samples, self._recognized_frames * self._features_config.shift_samples)
 
     def push(self, pcm: Pcm) -> None:
         """Takes sound, (N,) float32 in [-1, 1], N of any size."""
@@ -63,18 +64,18 @@ class SegmentRecognition:
     def finish(self) -> None:
         """The segment ends here; what is left of it comes as windows, too."""
         start_s = self._clock()
-        self._last_step = self._chunk.steps_for(self._features_config.frames_in(self.samples))
-        self._features.finish(self._chunk.frames_for(self._last_step))
+        self._segment_frames = self._features_config.frames_in(self.samples)
+        self._features.finish(self._windows.padded_frames(self._segment_frames))
         self._features_s += self._clock() - start_s
 
     def next_window(self) -> Features | None:
         """What to recognise next, (window_frames, mel_bins) float32: the same until `take`. None if more sound is
         needed, or, after `finish`, if all is done."""
-        if self._window is None and self._is_ready():
+        frames = self._windows.frames_of(self._steps, self._segment_frames)
+        if self._window is None and frames is not None and frames.stop <= self._features.frames_ready:
             start_s = self._clock()
-            first_frame = self._steps * self._chunk.shift_frames
-            self._features.drop_before(first_frame)
-            self._window = self._features.window(first_frame, self._chunk.window_frames)
+            self._features.drop_before(frames.start)
+            self._window = self._features.window(frames.start, len(frames))
             self._features_s += self._clock() - start_s
         return self._window
 
@@ -89,11 +90,12 @@ class SegmentRecognition:
         self._state = state
         self._window = None
         self._steps += 1
+        self._recognized_frames += len(log_probs) * self._windows.subsampling_factor
 
     @property
     def finished(self) -> bool:
         """True once `finish` was called and every window of the segment was taken."""
-        return self._last_step is not None and self._steps >= self._last_step
+        return self._segment_frames is not None and self._windows.frames_of(self._steps, self._segment_frames) is None
 
     def hypothesis(self) -> Hypothesis:
         """The text so far."""
@@ -115,11 +117,6 @@ class SegmentRecognition:
             StageTiming("recognizer", self._recognizer_ms, self._waited_ms),
             StageTiming("decoder", self._decoder_s * 1000),
         )
-
-    def _is_ready(self) -> bool:
-        if self._last_step is not None:
-            return self._steps < self._last_step
-        return self._features.frames_ready >= self._chunk.frames_for(self._steps + 1)
 
 
 def transcribe(recognizer: Recognizer, pcm: Pcm) -> Decoded:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,19 +30,23 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 """All that onnxruntime raises; they have no common base of their own."""
 
+EXACT_QUANTIZATIONS = frozenset({"none"})
+"""Those in which a stream's values are its own, whatever company it has in a batch."""
+
 _LOG_ERRORS_ONLY = 3
+_TRIED_OUTPUTS = 16
+"""Frames of log-probabilities that an offline model is tried out with."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
     """What one stream remembers between windows; a value, never written to once made.
 
-    channel: (1, L, C, D) float32 · time: (1, L, D, K) float32 · channel_length: (1,) int64, frames filled of the C
+    caches: channel (1, L, C, D) float32 · time (1, L, D, K) float32 · channel length (1,) int64, frames filled of the
+    C; an offline model has none
     """
 
-    channel: npt.NDArray[np.float32]
-    time: npt.NDArray[np.float32]
-    channel_length: npt.NDArray[np.int64]
+    caches: tuple[npt.NDArray[Any], ...]
 
 
 class Recognizer:
@@ -52,17 +58,24 @@ class Recognizer:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         """threads: of one `step`; more streams at once are better served by more calls at once."""
         self.bundle = bundle
-        self._session = _open(bundle, threads)
-        self._shapes = _check(bundle, self._session)
+        self._session = open_session(bundle.path / MODEL_FILE, threads)
+        self._start = _start_state(_check(bundle, self._session))
         self._inputs = [tensor.name for tensor in self._session.get_inputs()]
-        self._outputs = [tensor.name for tensor in self._session.get_outputs()]
-        self._start = State(
-            np.zeros((1, *self._shapes.channel), np.float32),
-            np.zeros((1, *self._shapes.time), np.float32),
-            np.zeros(1, np.int64),
-        )
+        log_probs, *others = [tensor.name for tensor in self._session.get_outputs()]
+        self._outputs = [log_probs, *others[1:]]  # not the lengths: they follow from the window's
         self._try_out()
         self._start_decoder = open_decoding(bundle)
+
+    @property
+    def exact_batch(self) -> int | None:
+        """Most windows that one step may take with each stream's values its own; None: any number.
+
+        One for an offline model, whose segments differ in length; for dynamic int8, which scales a whole batch by its
+        largest value (docs/decisions/0006); and for a file that was exported for one stream.
+        """
+        config = self.bundle.config
+        one_stream = self._session.get_inputs()[0].shape[0] == 1
+        return 1 if config.whole or one_stream or config.model.quantization not in EXACT_QUANTIZATIONS else None
 
     def start_decoder(self) -> Decoder:
         """A decoder for a new stream."""
@@ -80,50 +93,58 @@ class Recognizer:
         windows: (B, window_frames, mel_bins) float32. Returns log-probabilities (B, T', V) float32 and the next
         states. Raises ModelError if the model fails.
 
-        Each stream's values are its own, whatever company it has, but for models whose activations are quantized per
-        tensor (int8-dynamic): there the scale is the batch's, and log-probabilities moved by up to 0.13 with 8 streams.
+        Each stream's values are its own, whatever company it has, up to `exact_batch` streams. Beyond it: with
+        activations quantized per tensor (int8-dynamic) log-probabilities moved by up to 0.13 with 8 streams.
         """
+        log_probs, following = self._run(states, windows)
+        whole = self.bundle.config.whole
+        return log_probs[:, : whole.outputs_of(windows.shape[1])] if whole else log_probs, following
+
+    def _run(
+        self, states: Sequence[State], windows: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], list[State]]:
         state = states[0] if len(states) == 1 else _stack(states)
         inputs = (
             np.ascontiguousarray(windows.transpose(0, 2, 1)),
             np.full(len(states), windows.shape[1], np.int64),
-            state.channel,
-            state.time,
-            state.channel_length,
+            *state.caches,
         )
         try:
-            log_probs, _, *caches = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+            log_probs, *caches = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
         except ORT_ERRORS as error:
             raise ModelError(f"the model of {self.bundle.label} failed on a batch of {len(states)}: {error}") from error
-        following = State(*caches)
-        return log_probs, [following] if len(states) == 1 else _unstack(following)
+        following = State(tuple(caches))
+        return log_probs, [following] if len(states) == 1 else _unstack(following, len(states))
 
     def _try_out(self) -> None:
         """One step on silence: what the layout promises must come out, and the first real step is not a slow one."""
-        chunk, mel_bins = self.bundle.config.chunk, self.bundle.config.features.mel_bins
-        window = np.full((1, chunk.window_frames, mel_bins), -10.0, np.float32)
+        config, file = self.bundle.config, self.bundle.path / MODEL_FILE
+        frames = config.chunk.window_frames if config.chunk else _TRIED_OUTPUTS * config.windows.subsampling_factor
         try:
-            log_probs, (state,) = self.step([self._start], window)
+            log_probs, (state,) = self._run(
+                [self._start], np.full((1, frames, config.features.mel_bins), -10.0, np.float32)
+            )
         except ModelError as error:
-            raise ContractError(f"{self.bundle.path / MODEL_FILE}: {error.message}; export it again") from error
-        found = (log_probs.shape, state.channel.shape, state.time.shape)
-        expected = (
-            (1, chunk.shift_frames // chunk.subsampling_factor, len(self.bundle.tokens)),
-            self._start.channel.shape,
-            self._start.time.shape,
-        )
-        if found != expected:
+            raise ContractError(f"{file}: {error.message}; export it again") from error
+        found = (log_probs.shape, *(cache.shape for cache in state.caches))
+        caches = [cache.shape for cache in self._start.caches]
+        outputs = config.windows.outputs_of(frames)
+        # An offline model may count a remainder that isn't there; `step` leaves it off.
+        allowed = [
+            ((1, count, len(self.bundle.tokens)), *caches)
+            for count in range(outputs, outputs + (2 if config.whole else 1))
+        ]
+        if found not in allowed:
             raise ContractError(
-                f"{self.bundle.path / MODEL_FILE} gives log-probabilities and caches of shapes {found} for one window; "
-                f"its metadata and tokens promise {expected}; export it again"
+                f"{file} gives log-probabilities and caches of shapes {found} for a window of {frames} frames; "
+                f"its metadata and tokens promise {allowed[0]}; export it again"
             )
         if not np.isfinite(log_probs).all():
-            raise ContractError(
-                f"{self.bundle.path / MODEL_FILE} gives values that are not finite; export it from a good checkpoint"
-            )
+            raise ContractError(f"{file} gives values that are not finite; export it from a good checkpoint")
 
 
-def _open(bundle: Bundle, threads: int) -> ort.InferenceSession:
+def open_session(file: Path, threads: int = 1) -> ort.InferenceSession:
+    """An ONNX file, loaded for the CPU. Raises ContractError if onnxruntime can't."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -131,40 +152,47 @@ def _open(bundle: Bundle, threads: int) -> ort.InferenceSession:
     options.log_severity_level = _LOG_ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(str(bundle.path / MODEL_FILE), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except ORT_ERRORS as error:
         raise ContractError(
-            f"{bundle.path / MODEL_FILE} is not a model that onnxruntime {ort.__version__} can load ({error}); "
-            "allowed is an ONNX file in NeMo's streaming CTC layout; export it again"
+            f"{file} is not a model that onnxruntime {ort.__version__} can load ({error}); "
+            "allowed is an ONNX file in one of NeMo's CTC layouts; export it again"
         ) from error
 
 
-def _check(bundle: Bundle, session: ort.InferenceSession) -> CacheShapes:
+def _check(bundle: Bundle, session: ort.InferenceSession) -> CacheShapes | None:
+    inputs, outputs = tensors_of(session)
     return check_layout(
         where=str(bundle.path / MODEL_FILE),
-        inputs=[Tensor(each.name, each.type, tuple(each.shape)) for each in session.get_inputs()],
-        outputs=[Tensor(each.name, each.type, tuple(each.shape)) for each in session.get_outputs()],
+        inputs=inputs,
+        outputs=outputs,
         metadata=session.get_modelmeta().custom_metadata_map,
         config=bundle.config,
         token_count=len(bundle.tokens),
     )
 
 
-def _stack(states: Sequence[State]) -> State:
-    return State(
-        np.concatenate([state.channel for state in states]),
-        np.concatenate([state.time for state in states]),
-        np.concatenate([state.channel_length for state in states]),
+def tensors_of(session: ort.InferenceSession) -> tuple[list[Tensor], list[Tensor]]:
+    """The inputs and outputs that a model declares."""
+    inputs, outputs = (
+        [Tensor(each.name, each.type, tuple(each.shape)) for each in declared]
+        for declared in (session.get_inputs(), session.get_outputs())
     )
+    return inputs, outputs
 
 
-def _unstack(state: State) -> list[State]:
+def _start_state(shapes: CacheShapes | None) -> State:
+    if shapes is None:
+        return State(())
+    channel, time = np.zeros((1, *shapes.channel), np.float32), np.zeros((1, *shapes.time), np.float32)
+    return State((channel, time, np.zeros(1, np.int64)))
+
+
+def _stack(states: Sequence[State]) -> State:
+    caches = zip(*(state.caches for state in states), strict=True)
+    return State(tuple(np.concatenate(of_all) for of_all in caches))
+
+
+def _unstack(state: State, streams: int) -> list[State]:
     """One state per stream; copies, as a view of one row would keep the whole batch in memory."""
-    return [
-        State(
-            state.channel[row : row + 1].copy(),
-            state.time[row : row + 1].copy(),
-            state.channel_length[row : row + 1].copy(),
-        )
-        for row in range(len(state.channel_length))
-    ]
+    return [State(tuple(cache[row : row + 1].copy() for cache in state.caches)) for row in range(streams)]

@@ -33,13 +33,17 @@ def write_zipformer_layout(bundle: Bundle, target: Path) -> None:
 
     if bundle.config.features.kind != "kaldi-fbank":
         raise ConfigError(f"{bundle.label} has {bundle.config.features.kind} features: use from_nemo_ctc, as it is")
+    chunk = bundle.config.chunk
+    if chunk is None:
+        raise ConfigError(
+            f"{bundle.label} is an offline model, which has no streaming layout: use from_nemo_ctc, as it is"
+        )
     model = onnx.load(str(bundle.path / MODEL_FILE))
     sizes = {prop.key: int(prop.value) for prop in model.metadata_props if prop.value.isdigit()}
     channel = [1, *(sizes[key] for key in CHANNEL_KEYS)]
     time = [1, *(sizes[key] for key in TIME_KEYS)]
     if np.prod(time) % _ENCODER_DIM:
         raise ConfigError(f"{bundle.label} has a time cache of {time}; its size must be a multiple of {_ENCODER_DIM}")
-    chunk = bundle.config.chunk
     _rewire(model.graph, channel, time, chunk.window_frames, len(bundle.tokens))
     metadata = {
         "model_type": "zipformer2",

@@ -20,7 +20,7 @@ from voxloop_proto.errors import ModelError, OverloadError, UnavailableError
 TIME_LIMIT_S = 20.0
 LONG_MS = 1000.0
 
-STATE = State(np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.int64))
+STATE = State((np.zeros((1, 1, 1, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32), np.zeros(1, np.int64)))
 
 
 class GatedSteps:

@@ -37,9 +37,10 @@ def peer_of(bundle: Bundle, folder: Path) -> Any:
 def peers_tokens(peer: Any, bundle: Bundle, pcm: Pcm) -> list[str]:
     """What sherpa-onnx makes of the sound, padded with as much silence as is ours to add."""
     config = bundle.config
-    steps = config.chunk.steps_for(config.features.frames_in(pcm.size))
+    frames = config.windows.padded_frames(config.features.frames_in(pcm.size))
+    assert frames is not None
     # One frame more than ours: sherpa-onnx waits until there is a frame beyond the window.
-    silence = config.features.samples_for(config.chunk.frames_for(steps) + 1) - pcm.size
+    silence = config.features.samples_for(frames + 1) - pcm.size
     stream = peer.create_stream()
     stream.accept_waveform(SAMPLE_RATE_HZ, np.concatenate([pcm, np.zeros(silence, np.float32)]))
     while peer.is_ready(stream):
