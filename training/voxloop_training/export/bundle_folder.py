@@ -72,7 +72,7 @@ def write_bundle(
         shutil.copyfile(Path(graph or "", name), folder / name)
     tokens = Tokens.phones() if config.tokens == "phones" else Tokens.characters()
     tokens.write(folder / TOKENS_FILE)
-    (folder / CONFIG_FILE).write_text(tomli_w.dumps(config.model_dump(mode="json")), encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
     (folder / REFERENCE_FILE).write_text(json.dumps(reference, indent=1) + "\n", encoding="utf-8")
     (folder / AUDIT_FILE).write_text(json.dumps(audit, indent=1) + "\n", encoding="utf-8")
     write_checksums(folder)
