@@ -1,6 +1,7 @@
-"""Unpacks a bundle's archive (.tar.gz or .zip) without trusting it."""
+"""Unpacks an archive of a bundle, or of a model that sherpa-onnx publishes, without trusting it."""
 
 import gzip
+import lzma
 import shutil
 import stat
 import tarfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from voxloop_cloud.bundle import TOKENS_FILE
 from voxloop_cloud.checksums import CHECKSUM_FILE
 from voxloop_proto.errors import ContractError
 
@@ -23,7 +25,8 @@ _Entry = tuple[str, int, IO[bytes]]
 
 
 def unpack(archive: Path, target: Path) -> Path:
-    """Unpacks into a new folder; returns the one folder in it that has a SHA256SUMS.
+    """Unpacks a .tar.gz, .tar.bz2 or .zip into a new folder; returns the one folder in it that has a SHA256SUMS, or, if
+    none has, the one with a tokens.txt.
 
     Raises ContractError for an archive that is broken, too large, or has anything but plain files and folders.
     """
@@ -41,10 +44,13 @@ def unpack(archive: Path, target: Path) -> Path:
             place.parent.mkdir(parents=True, exist_ok=True)
             with place.open("xb") as file:
                 shutil.copyfileobj(content, file, _COPY_BYTES)
-    roots = [found.parent for found in target.rglob(CHECKSUM_FILE)]
+    bundles = [found.parent for found in target.rglob(CHECKSUM_FILE)]
+    roots = bundles or [found.parent for found in target.rglob(TOKENS_FILE)]
     if len(roots) != 1:
+        name = CHECKSUM_FILE if bundles or not roots else TOKENS_FILE
         raise ContractError(
-            f"{archive.name} has {len(roots)} files named {CHECKSUM_FILE}; a bundle has one; get another archive"
+            f"{archive.name} has {len(roots)} files named {name}; a bundle has one {CHECKSUM_FILE}, a model as "
+            f"sherpa-onnx publishes one {TOKENS_FILE}; get another archive"
         )
     return roots[0]
 
@@ -56,12 +62,16 @@ def _opened(archive: Path) -> Iterator[Iterator[_Entry]]:
             with zipfile.ZipFile(archive) as opened_zip:
                 yield _zip_entries(archive, opened_zip)
         else:
-            with tarfile.open(archive, "r:gz") as opened_tar:
+            with tarfile.open(archive, "r:*") as opened_tar:
                 yield _tar_entries(archive, opened_tar)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
-        raise ContractError(f"{archive.name} is no whole .tar.gz or .zip ({error}); fetch it again") from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
+        raise _not_whole(archive, error) from error
     except FileExistsError as error:
         raise ContractError(f"{archive.name} has {Path(error.filename).name} twice; get another archive") from error
+    except OSError as error:
+        if error.errno is None:  # bz2 has no error of its own for what is no bz2
+            raise _not_whole(archive, error) from error
+        raise
 
 
 def _tar_entries(archive: Path, opened: tarfile.TarFile) -> Iterator[_Entry]:
@@ -90,6 +100,10 @@ def _safe(archive: Path, name: str) -> PurePosixPath:
     if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not path.parts:
         raise ContractError(f"{archive.name} has {name!r}, a path out of it; allowed are paths inside; do not use it")
     return path
+
+
+def _not_whole(archive: Path, error: Exception) -> ContractError:
+    return ContractError(f"{archive.name} is no whole .tar.gz, .tar.bz2 or .zip ({error}); fetch it again")
 
 
 def _not_plain(archive: Path, name: str) -> ContractError:

@@ -76,7 +76,7 @@ def load_bundle(path: Path) -> Bundle:
             )
     config = _read_config(path / CONFIG_FILE)
     _check_graph(path, config, present)
-    tokens = _read_tokens(path / TOKENS_FILE)
+    tokens = _read_tokens(path / TOKENS_FILE, repeats=config.tokens == "bpe")
     for name in (REFERENCE_FILE, AUDIT_FILE):
         _check_json(path / name)
     return Bundle(path, config, tokens, blank_id=len(tokens) - 1)
@@ -147,7 +147,8 @@ def _explain(found: Any) -> str:  # pydantic's ErrorDetails
     return f"{name}{value}: {found['msg']}"
 
 
-def _read_tokens(file: Path) -> tuple[str, ...]:
+def _read_tokens(file: Path, repeats: bool) -> tuple[str, ...]:
+    """repeats: allowed for word pieces, as models of several languages have each language's own."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -161,7 +162,7 @@ def _read_tokens(file: Path) -> tuple[str, ...]:
             )
         tokens.append(token)
     repeated = sorted(token for token, count in Counter(tokens).items() if count > 1)
-    if repeated:
+    if repeated and not repeats:
         raise ContractError(f"{file} has {repeated} more than once; each token has one line; export the bundle again")
     if len(tokens) < 2 or tokens[-1] != BLANK:
         last = tokens[-1] if tokens else "nothing"

@@ -2,6 +2,7 @@
 
 from typing import Literal, Self
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxloop_cloud.features import FeatureConfig
@@ -94,8 +95,10 @@ class ModelConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parameters: int = Field(ge=0, description="number of weights")
-    quantization: str = Field(description="none, or how weights are stored, for instance int8-dynamic")
+    parameters: int = Field(ge=0, description="number of weights; 0 where it isn't known")
+    quantization: str = Field(
+        description="none, nbits (MatMulNBits), int8-dynamic, or else; only the first two are recognised in batches"
+    )
 
 
 class ProvenanceConfig(BaseModel):
@@ -147,12 +150,21 @@ class BundleConfig(BaseModel):
             )
         return self
 
+    def to_toml(self) -> str:
+        """The text of bundle.toml."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
     @property
     def windows(self) -> ChunkConfig | WholeConfig:
         """How the features are cut: in overlapping chunks, or not at all."""
         windows = self.chunk or self.whole
         assert windows is not None, "validated above"
         return windows
+
+    @property
+    def kind(self) -> Literal["streaming", "offline"]:
+        """Whether text comes while someone speaks, or once they are silent."""
+        return "streaming" if self.chunk else "offline"
 
     @property
     def frame_ms(self) -> float:

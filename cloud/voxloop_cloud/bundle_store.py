@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from pathlib import Path
 from voxloop_cloud.bundle import Bundle, default_bundle_path, load_bundle, store_path
 from voxloop_cloud.bundle_config import NAME_PATTERN
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.sherpa_files import SherpaFiles
+from voxloop_cloud.sherpa_import import Label, write_imported_bundle
 from voxloop_proto.errors import ConfigError, ContractError
 
 
@@ -47,21 +49,38 @@ def import_bundle(source: Path, name: str | None = None) -> Path:
     Raises ContractError if it is wrong, ConfigError if the name is taken or not allowed.
     """
     bundle = verify_bundle(source)
-    chosen = name or f"{bundle.config.name}-{bundle.config.version}"
-    if not re.fullmatch(NAME_PATTERN, chosen) or chosen == "default":
-        raise ConfigError(
-            f"bundle name {chosen!r}; allowed are letters, digits, '.', '_', '-', at most 64, not 'default'"
-        )
-    target = store_path() / chosen
-    if target.exists():
-        raise ConfigError(
-            f"the store has a bundle {chosen!r} already ({target}); give another --name or remove that folder"
-        )
+    target = _new_place(name or f"{bundle.config.name}-{bundle.config.version}")
     with workspace() as folder:
-        copy = folder / chosen
+        copy = folder / target.name
         shutil.copytree(source, copy)
         load_bundle(copy)  # what was copied, not what was there before
         copy.rename(target)
+    return target
+
+
+def import_model(files: SherpaFiles, label: Label, tell: Callable[[str], None]) -> Path:
+    """Puts a bundle of a model that is none yet into the store, under its label's name.
+
+    tell: is told what is worth knowing of the model. Raises as `import_bundle`.
+    """
+    target = _new_place(label.name)
+    with workspace() as folder:
+        made = folder / target.name
+        write_imported_bundle(files, label, made, tell)
+        made.rename(target)
+    return target
+
+
+def _new_place(name: str) -> Path:
+    if not re.fullmatch(NAME_PATTERN, name) or name == "default":
+        raise ConfigError(
+            f"bundle name {name!r}; allowed are letters, digits, '.', '_', '-', at most 64, not 'default'"
+        )
+    target = store_path() / name
+    if target.exists():
+        raise ConfigError(
+            f"the store has a bundle {name!r} already ({target}); give another --name or remove that folder"
+        )
     return target
 
 

@@ -17,7 +17,7 @@ LAYERS, CHANNEL_FRAMES, WIDTH, TIME_FRAMES = 2, 12, 16, 5
 def write_tiny_model(
     file: Path,
     weights: Mapping[str, npt.NDArray[np.float32]],
-    metadata: Mapping[str, int],
+    metadata: Mapping[str, int | str],
     overlap_frames: int,
     subsampling_factor: int,
 ) -> None:

@@ -5,19 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from tests.cloud.sherpa_peer import recorded_queries, streaming_tokens
 
 from voxloop_cloud.bundle import MODEL_FILE, TOKENS_FILE, Bundle
-from voxloop_cloud.decoder import SPACE
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.sherpa_layout import write_zipformer_layout
 from voxloop_cloud.testing import babble, tiny_bundle
-from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
+from voxloop_proto.audio import Pcm
 from voxloop_proto.errors import ConfigError
 
-QUERIES = Path(__file__).parents[1] / "data" / "queries"
 SAME_BUT_FOR_TIES = 0.97
 
 sherpa: Any = pytest.importorskip("sherpa_onnx")
@@ -34,33 +32,13 @@ def peer_of(bundle: Bundle, folder: Path) -> Any:
     )
 
 
-def peers_tokens(peer: Any, bundle: Bundle, pcm: Pcm) -> list[str]:
-    """What sherpa-onnx makes of the sound, padded with as much silence as is ours to add."""
-    config = bundle.config
-    frames = config.windows.padded_frames(config.features.frames_in(pcm.size))
-    assert frames is not None
-    # One frame more than ours: sherpa-onnx waits until there is a frame beyond the window.
-    silence = config.features.samples_for(frames + 1) - pcm.size
-    stream = peer.create_stream()
-    stream.accept_waveform(SAMPLE_RATE_HZ, np.concatenate([pcm, np.zeros(silence, np.float32)]))
-    while peer.is_ready(stream):
-        peer.decode_stream(stream)
-    return [str(token).replace(" ", SPACE) for token in peer.tokens(stream)]
-
-
-def recorded_queries() -> list[Pcm]:
-    soundfile = pytest.importorskip("soundfile")
-    read = [soundfile.read(file, dtype="float32") for file in sorted(QUERIES.glob("*.flac"))]
-    return [pcm for pcm, rate_hz in read if rate_hz == SAMPLE_RATE_HZ and pcm.ndim == 1]
-
-
 def tokens_of_both(bundle: Bundle, folder: Path, sounds: list[Pcm]) -> tuple[list[list[str]], list[list[str]]]:
     """Our tokens and sherpa-onnx's, for each sound; greedy, also of a bundle whose phones go through a graph."""
     greedy = replace(bundle, config=bundle.config.model_copy(update={"tokens": "characters"}))
     ours, peer = Recognizer(greedy), peer_of(bundle, folder)
     return (
         [[bundle.tokens[token] for token in transcribe(ours, pcm).tokens] for pcm in sounds],
-        [peers_tokens(peer, bundle, pcm) for pcm in sounds],
+        [streaming_tokens(peer, bundle, pcm) for pcm in sounds],
     )
 
 

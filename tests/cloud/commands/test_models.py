@@ -1,5 +1,6 @@
 """`voxloop models`: what is listed, verified, imported and fetched, and what is refused."""
 
+import bz2
 import hashlib
 import io
 import stat
@@ -183,8 +184,11 @@ def zip_of(name: str, mode: int) -> bytes:
         (tar_of(member("a", size=900))[:-20], "is no whole"),
         (zip_of("../evil", stat.S_IFREG), "a path out of it"),
         (zip_of("link", stat.S_IFLNK), "is a link"),
-        (b"hello", "is no whole .tar.gz or .zip"),
-        (b"", "is no whole .tar.gz or .zip"),
+        (b"hello", "is no whole .tar.gz, .tar.bz2 or .zip"),
+        (b"", "is no whole .tar.gz, .tar.bz2 or .zip"),
+        (bz2.compress(tar_of(member("a", size=900)))[:-20], "is no whole .tar.gz, .tar.bz2 or .zip"),
+        (b"BZh9" + b"x" * 900, "is no whole .tar.gz, .tar.bz2 or .zip"),
+        (tar_of(member("a/tokens.txt"), member("b/tokens.txt")), "has 2 files named tokens.txt"),
     ],
 )
 def test_an_archive_that_is_broken_or_means_harm_is_refused(

@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import tomli_w
-
 from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, GRAPH_FILES, REFERENCE_FILE, TOKENS_FILE
 from voxloop_cloud.bundle_config import BundleConfig, ChunkConfig, ModelConfig, NormalizationConfig, ProvenanceConfig
 from voxloop_cloud.checksums import write_checksums
@@ -72,7 +70,7 @@ def write_bundle(
         shutil.copyfile(Path(graph or "", name), folder / name)
     tokens = Tokens.phones() if config.tokens == "phones" else Tokens.characters()
     tokens.write(folder / TOKENS_FILE)
-    (folder / CONFIG_FILE).write_text(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)), encoding="utf-8")
+    (folder / CONFIG_FILE).write_text(config.to_toml(), encoding="utf-8")
     (folder / REFERENCE_FILE).write_text(json.dumps(reference, indent=1) + "\n", encoding="utf-8")
     (folder / AUDIT_FILE).write_text(json.dumps(audit, indent=1) + "\n", encoding="utf-8")
     write_checksums(folder)
