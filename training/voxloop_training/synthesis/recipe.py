@@ -1,0 +1,62 @@
+"""What to synthesise, as a TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from voxloop_proto.errors import ConfigError
+from voxloop_training.synthesis.voices import VOICES
+
+Split = Literal["train", "dev", "test"]
+Kind = Literal["queries", "everyday", "books", "digits", "words"]
+
+
+class VoiceShare(BaseModel):
+    """One voice and how much it says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    voice: str = Field(description="engine/name, one of voices.py")
+    minutes: float = Field(gt=0, description="speech to make")
+    split: Split = Field("train", description="train, dev or test; dev and test say held-out sentences only")
+
+    @field_validator("voice")
+    @classmethod
+    def _is_known(cls, voice: str) -> str:
+        if voice not in VOICES:
+            raise ValueError(f"no such voice; there are {', '.join(VOICES)}")
+        return voice
+
+
+class SynthesisRecipe(BaseModel):
+    """A set of synthetic speech."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(1, ge=0, description="all chance comes from it")
+    voices: tuple[VoiceShare, ...] = Field(min_length=1)
+    texts: dict[Kind, float] = Field({"queries": 1.0}, description="share of the clips of each kind of text, in train")
+    pace_ratio: tuple[float, float] = Field((0.85, 1.2), description="range of the pace; 1 is the voice's own")
+    size_ratio: tuple[float, float] = Field((0.88, 1.18), description="range of the speaker's size; above 1: higher")
+
+    @model_validator(mode="after")
+    def _persons_stay_in_one_split(self) -> "SynthesisRecipe":
+        split_of: dict[str, str] = {}
+        for share in self.voices:
+            person = VOICES[share.voice].person
+            if split_of.setdefault(person, share.split) != share.split:
+                raise ValueError(f"{share.voice} is {person}, who is in {split_of[person]} already; keep splits apart")
+        return self
+
+
+def load_synthesis(path: Path) -> SynthesisRecipe:
+    """Read a recipe; raises ConfigError that names each field at fault."""
+    try:
+        return SynthesisRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read recipe {path}: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+        raise ConfigError(f"recipe {path}: {faults}") from error
