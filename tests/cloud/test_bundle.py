@@ -146,6 +146,16 @@ def test_a_folder_inside_is_refused(own_bundle: Bundle) -> None:
         ("target_dbfs = -23.0", "target_dbfs = 23.0", r"normalization.target_dbfs = 23.0"),
         ("before_ms = 300", "before_ms = -1", r"padding.before_ms = -1"),
         ('tokens = "characters"', 'tokens = "words"', r"tokens = 'words'"),
+        (
+            "[padding]",
+            "[whole]\nsubsampling_factor = 2\n[padding]",
+            r"has both of \[chunk\].* and \[whole\].*; allowed is one",
+        ),
+        (
+            "mel_bins = 80",
+            'mel_bins = 80\nnormalization = "per-feature"',
+            r"'per-feature' in a streaming model.*'none'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(own_bundle: Bundle, old: str, new: str, message: str) -> None:
