@@ -21,3 +21,16 @@ class DecoderConfig(BaseModel):
         1000.0, ge=0, le=60_000, description="a word that ended so long ago in the best path will not change any more"
     )
     alternatives: int = Field(0, ge=0, le=20, description="how many other texts a transcript may come with")
+    hotword_cost: float = Field(
+        2.0, ge=-40, le=100, description="what a hotword costs in place of the grammar's words, beyond 1.5 log N, nats"
+    )
+    hotword_phone_limit: float = Field(
+        2.0, gt=0, le=100, description="a hotword is looked at if its phones are at most so unlikely on average, nats"
+    )
+    phrase_cost: float = Field(0.0, ge=-40, le=100, description="only hotwords: what each one costs beyond log N, nats")
+    phrase_blank_cost: float = Field(
+        2.0, ge=0, le=20, description="only hotwords: taken off each blank's log-probability, as something was said"
+    )
+    unknown_phone_cost: float = Field(
+        4.0, ge=0, le=100, description="only hotwords: what each phone costs of a segment that has none of them, nats"
+    )

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import kaldi_decoder
-import kaldifst
 import numpy as np
 
 from voxloop_cloud.bundle import Bundle
 from voxloop_cloud.decoder import Decoded, DecodedAlternative, DecodedWord, Hypothesis, LogProbs
 from voxloop_cloud.graph import GRAPH_FILE, LEXICON_FILE, Graph, read_graph
-from voxloop_cloud.graph_alignment import Run, align, runs_of
+from voxloop_cloud.graph_alignment import Run
 from voxloop_cloud.graph_alternatives import best_texts, shares
 from voxloop_cloud.graph_config import DecoderConfig
 from voxloop_cloud.graph_lexicon import GraphLexicon, read_lexicon
+from voxloop_cloud.graph_path import BestPath, Heard, HeardWord
 from voxloop_cloud.graph_topology import to_fst, with_ctc
+from voxloop_cloud.hotword_search import HotwordSearch
+from voxloop_cloud.hotword_spotter import HotwordTrie
 from voxloop_proto.errors import ContractError
 
 _COMMIT_FRAMES: Final = 16
@@ -25,11 +27,17 @@ _COMMIT_FRAMES: Final = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecodingGraph:
-    """What all streams of a bundle share. fst: kaldifst.StdConstFst, only read."""
+    """What all streams of a bundle, or of a list of phrases, share. fst: kaldifst.StdConstFst, only read.
+
+    closed: the text is all there may be; a sentence that is not whole says nothing, and no word is stable before the
+    end. blank_cost: taken off each blank's log-probability.
+    """
 
     fst: Any
     lexicon: GraphLexicon
     blank_id: int
+    closed: bool = False
+    blank_cost: float = 0.0
 
 
 def load_decoding_graph(bundle: Bundle) -> DecodingGraph:
@@ -51,26 +59,19 @@ def decoding_graph(graph: Graph, lexicon: GraphLexicon, config: DecoderConfig) -
     return DecodingGraph(to_fst(with_ctc(rewarded)), lexicon, blank_id=graph.phones)
 
 
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """A word of the best path. start, end: frames as pushed."""
-
-    number: int
-    start: int
-    end: int
-    runs: Sequence[Run]
-
-
 class GraphDecoder:
     """One stream's search.
 
     A hypothesis is the best path so far. Its words may change until they ended commit_ms ago: then they are stable, and
     stay even if a later best path has others in their place, which is rare and costs less than text that flickers.
     Blanks that are sure are searched once per run of them; a run of blanks says the same however long it is.
+    With hotwords, what is looked at is the best path with those in it that explain their frames better.
     """
 
-    def __init__(self, graph: DecodingGraph, config: DecoderConfig, frame_ms: float) -> None:
-        """frame_ms: time between two frames of log-probabilities."""
+    def __init__(
+        self, graph: DecodingGraph, config: DecoderConfig, frame_ms: float, hotwords: HotwordTrie | None = None
+    ) -> None:
+        """frame_ms: time between two frames of log-probabilities. hotwords: none for a closed graph, which has them."""
         self._graph = graph
         self._config = config
         self._frame_ms = frame_ms
@@ -83,8 +84,9 @@ class GraphDecoder:
         self._in_blank = False
         self._searched: list[LogProbs] = []  # one (V,) each
         self._places: list[int] = []
-        self._committed: list[_Heard] = []
+        self._committed: list[Heard] = []
         self._lowest_blank = 0.0
+        self._hotwords = hotwords and HotwordSearch(hotwords, config, graph.blank_id)
 
     @property
     def frames(self) -> int:
@@ -102,14 +104,14 @@ class GraphDecoder:
             size = _COMMIT_FRAMES - self._frames % _COMMIT_FRAMES
             self._take(log_probs[:size])
             log_probs = log_probs[size:]
-            if self._frames % _COMMIT_FRAMES == 0:
+            if self._frames % _COMMIT_FRAMES == 0 and not self._graph.closed:
                 self._commit()
 
     def hypothesis(self) -> Hypothesis:
         """The best path's words so far; the committed ones are stable."""
         words = self._words(final=False)
-        stable = self._text(self._committed)
-        return Hypothesis(self._text(words), len(stable))
+        stable = _text(self._committed)
+        return Hypothesis(_text(words), len(stable))
 
     def result(self) -> Decoded:
         """Text, words and confidence of all frames so far, as if the sentence ended here.
@@ -117,13 +119,13 @@ class GraphDecoder:
         A phone's confidence is the model's highest probability for it among its frames; a word's is the mean over its
         phones, the text's the mean over all of them. Of a null transcript as in CtcDecoder.
         """
-        heard = self._words(final=True)
-        confidences = [[self._probability(run) for run in each.runs] for each in heard]
-        words = tuple(self._to_word(each, found) for each, found in zip(heard, confidences, strict=True))
+        heard = _written(self._words(final=True))
+        confidences = [[self._probability(run) for run in word.runs] for word in heard]
+        words = tuple(self._to_word(word, found) for word, found in zip(heard, confidences, strict=True))
         phones = [probability for found in confidences for probability in found]
         confidence = _mean(phones) if words else _probability(self._lowest_blank) if self._frames else 0.0
-        tokens = tuple(run.phone for each in heard for run in each.runs)
-        text = self._text(heard)
+        tokens = tuple(run.phone for word in heard for run in word.runs)
+        text = " ".join(word.text for word in heard)
         return Decoded(text, words, confidence, tokens, self._alternatives(text))
 
     def _alternatives(self, text: str) -> tuple[DecodedAlternative, ...]:
@@ -132,7 +134,7 @@ class GraphDecoder:
             return ()
         scaled = np.stack(self._searched) * np.float32(self._config.acoustic_scale)
         found = best_texts(self._graph.fst, scaled, count + 1)
-        spelled = [" ".join(map(self._graph.lexicon.word, words)) for words, _ in found]
+        spelled = [" ".join(filter(None, map(self._graph.lexicon.word, words))) for words, _ in found]
         likely = zip(spelled, shares([cost for _, cost in found]), strict=True)
         return tuple(DecodedAlternative(other, share) for other, share in likely if other != text)[:count]
 
@@ -144,54 +146,70 @@ class GraphDecoder:
         self._lowest_blank = min(self._lowest_blank, float(blank.min()))
         if len(kept):
             scaled = np.ascontiguousarray(log_probs[kept] * np.float32(self._config.acoustic_scale))
+            scaled[:, self._graph.blank_id] -= self._config.acoustic_scale * self._graph.blank_cost
             self._search.advance_decoding(kaldi_decoder.DecodableCtc(scaled, offset=len(self._places)))
             self._places += (kept + self._frames).tolist()
             self._searched += list(log_probs[kept])
+            if self._hotwords:
+                self._hotwords.push(log_probs[kept])
         self._frames += len(log_probs)
 
     def _commit(self) -> None:
         """Makes words stable that ended long enough ago and have a word after them."""
         limit = self._frames - self._config.commit_ms / self._frame_ms
         words = self._words(final=False)[:-1]
-        while len(self._committed) < len(words) and words[len(self._committed)].end <= limit:
+        while len(self._committed) < len(words) and self._edges(words[len(self._committed)])[1] <= limit:
             self._committed.append(words[len(self._committed)])
 
-    def _words(self, final: bool) -> list[_Heard]:
+    def _words(self, final: bool) -> list[Heard]:
         """The committed words, then the best path's. final: as if the sentence ended here, if it may."""
         if not self._places:
             return []
-        found, lattice = self._search.get_best_path(use_final_probs=final and self._search.reached_final())
+        whole = final and self._search.reached_final()
+        if final and self._graph.closed and not whole:
+            return []
+        found, lattice = self._search.get_best_path(use_final_probs=whole)
         if not found:
             return list(self._committed)
-        _, labels, words, _ = kaldifst.get_linear_symbol_sequence(lattice)
-        runs = runs_of([label - 1 for label in labels], self._graph.blank_id)
-        best = [
-            self._heard(word, its) for word, its in zip(words, align(words, runs, self._graph.lexicon), strict=True)
-        ]
-        count = len(self._committed)
-        if [each.number for each in best[:count]] == [each.number for each in self._committed]:
-            return self._committed + best[count:]
-        end = self._committed[-1].end
-        return self._committed + [each for each in best if each.start >= end]
+        path = BestPath(lattice, len(self._places))
+        following = self._after_committed(path.heard(self._graph.lexicon, self._graph.blank_id))
+        if self._hotwords:
+            floor = self._committed[-1].end if self._committed else 0
+            following = self._hotwords.swap(following, path, self._searched, floor)
+        return self._committed + following
 
-    def _heard(self, word: int, runs: Sequence[Run]) -> _Heard:
-        if not runs:  # written ahead of its phones
-            return _Heard(word, self._frames, self._frames, runs)
-        return _Heard(word, self._places[runs[0].first], self._places[runs[-1].last] + 1, runs)
-
-    def _text(self, words: Sequence[_Heard]) -> str:
-        return " ".join(self._graph.lexicon.word(each.number) for each in words)
+    def _after_committed(self, best: Sequence[Heard]) -> list[Heard]:
+        passed = [number for each in self._committed for number in each.numbers]
+        if [number for each in best[: len(passed)] for number in each.numbers] == passed:
+            return list(best[len(passed) :])
+        return [each for each in best if each.start >= self._committed[-1].end]
 
     def _probability(self, run: Run) -> float:
         return _probability(max(float(self._searched[frame][run.phone]) for frame in range(run.first, run.last + 1)))
 
-    def _to_word(self, heard: _Heard, probabilities: Sequence[float]) -> DecodedWord:
+    def _to_word(self, word: HeardWord, probabilities: Sequence[float]) -> DecodedWord:
+        start, end = self._edges(word)
         return DecodedWord(
-            text=self._graph.lexicon.word(heard.number),
-            start_ms=heard.start * self._frame_ms,
-            end_ms=heard.end * self._frame_ms,
+            text=word.text,
+            start_ms=start * self._frame_ms,
+            end_ms=end * self._frame_ms,
             confidence=_mean(probabilities),
         )
+
+    def _edges(self, heard: Heard | HeardWord) -> tuple[int, int]:
+        """First frame and the one after the last, as pushed; of what was written ahead of its phones, now."""
+        if heard.start == heard.end:
+            now = self._places[heard.start] if heard.start < len(self._places) else self._frames
+            return now, now
+        return self._places[heard.start], self._places[heard.end - 1] + 1
+
+
+def _written(heard: Sequence[Heard]) -> list[HeardWord]:
+    return [word for each in heard for word in each.words if word.text]
+
+
+def _text(heard: Sequence[Heard]) -> str:
+    return " ".join(word.text for word in _written(heard))
 
 
 def _probability(log_prob: float) -> float:

@@ -1,0 +1,76 @@
+"""The best path of a search: what was heard when, and what it cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import kaldifst
+import numpy as np
+import numpy.typing as npt
+
+from voxloop_cloud.graph_alignment import Run, align, runs_of
+from voxloop_cloud.graph_lexicon import GraphLexicon
+
+Costs = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word and its phones. start, end: searched frames, the end not included; equal if ahead of them."""
+
+    text: str
+    runs: Sequence[Run]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A word of the best path, or a hotword in place of some: what becomes stable as one.
+
+    numbers: of the best path's words that it stands for, none if it was put between two.
+    start, end: searched frames, the end not included.
+    """
+
+    numbers: tuple[int, ...]
+    words: tuple[HeardWord, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestPath:
+    """A search's best path so far. lattice: kaldifst.Lattice, linear."""
+
+    lattice: Any
+    frames: int
+
+    def heard(self, lexicon: GraphLexicon, blank_id: int) -> list[Heard]:
+        """Its words; the last one may not have been said whole."""
+        _, labels, words, _ = kaldifst.get_linear_symbol_sequence(self.lattice)
+        runs = runs_of([label - 1 for label in labels], blank_id)
+        aligned = align(words, runs, lexicon)
+        return [self._heard(word, lexicon.word(word), its) for word, its in zip(words, aligned, strict=True)]
+
+    def costs(self) -> Costs:
+        """What the path has cost before each searched frame and after the last, (T + 1,): sound and grammar.
+
+        What the grammar takes between two frames is counted with the second.
+        """
+        arcs = {}
+        for line in self.lattice.to_str(show_weight_one=True).splitlines():
+            fields = line.split()
+            if len(fields) > 3:
+                arcs[fields[0]] = (fields[1], fields[2], sum(map(float, fields[4].split(","))))
+        paid, owed, state = [0.0], 0.0, str(self.lattice.start)
+        while state in arcs:
+            state, label, cost = arcs[state]
+            owed += cost
+            if label != "0":
+                paid.append(paid[-1] + owed)
+                owed = 0.0
+        return np.array(paid)
+
+    def _heard(self, number: int, text: str, runs: Sequence[Run]) -> Heard:
+        start, end = (runs[0].first, runs[-1].last + 1) if runs else (self.frames, self.frames)
+        return Heard((number,), (HeardWord(text, runs, start, end),), start, end)
