@@ -7,7 +7,7 @@ these differ from NeMo's own, which `exact_features` gives.
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,20 +28,14 @@ from voxloop_cloud.bundle_config import (
 from voxloop_cloud.checksums import write_checksums
 from voxloop_cloud.decoder import SPACE
 from voxloop_cloud.features import FeatureConfig
-from voxloop_cloud.model_layout import INPUTS, OFFLINE_TENSORS, Tensor, read_integer
-from voxloop_cloud.recognizer import Recognizer, open_session, tensors_of
+from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.sherpa_files import SherpaFiles, quantization_of, read_sherpa_tokens
+from voxloop_cloud.sherpa_model import SherpaModel, read_sherpa_model
 from voxloop_proto.audio import SAMPLE_RATE_HZ, PaddingPolicy
-from voxloop_proto.errors import ContractError, ModelError
-
-_MEL_BINS = 80
-"""What sherpa-onnx takes where a model doesn't say."""
-
-_FRAME_EDGE_MS = 7.5
-"""What the last feature frame of a window reaches beyond its own 10 ms."""
+from voxloop_proto.errors import ConfigError, ModelError
 
 _TARGET_DBFS = -23.0
-_SAME = 1e-3
+_SAME = 0.01
 """Most that log-probabilities of a model that is exact in batches differ with the size of the batch."""
 
 
@@ -56,13 +50,21 @@ class Label:
     exact_features: bool = False
 
 
-def write_imported_bundle(files: SherpaFiles, label: Label, folder: Path, tell: Callable[[str], None]) -> None:
+def write_imported_bundle(
+    files: SherpaFiles, label: Label, folder: Path, tell: Callable[[str], None] = lambda _: None
+) -> None:
     """Fills a new or empty folder with a bundle of the model.
 
-    tell: is told what is worth knowing of it. Raises ContractError if it can't be served.
+    tell: is told what is worth knowing of it. Raises ContractError for the model, ConfigError for the label.
     """
     tokens = read_sherpa_tokens(files.tokens)
-    config = _describe(files.model, tokens, label, tell)
+    model = read_sherpa_model(files.model, len(tokens))
+    if model.per_feature and isinstance(model.windows, ChunkConfig):
+        tell(
+            f"{files.model.name} has normalize_type = per_feature, which a stream can't have before its end; as in "
+            "sherpa-onnx, nothing is normalized"
+        )
+    config = _describe(model, files, tokens, label)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(files.model, folder / MODEL_FILE)
     for each in files.external:
@@ -83,20 +85,8 @@ def _write_config(folder: Path, config: BundleConfig) -> None:
     write_checksums(folder)
 
 
-def _describe(model: Path, tokens: Sequence[str], label: Label, tell: Callable[[str], None]) -> BundleConfig:
-    session = open_session(model)
-    metadata = session.get_modelmeta().custom_metadata_map
-    inputs, _ = tensors_of(session)
-    streaming = _is_streaming(model, inputs)
-    _refuse_other_features(model, metadata)
-    _check_vocabulary(model, metadata, len(tokens), streaming)
-    normalized = _is_normalized(model, metadata)
-    if normalized and streaming:
-        tell(
-            f"{model.name} has normalize_type = per_feature, which a stream can't have before its end; as in "
-            "sherpa-onnx, nothing is normalized"
-        )
-    where = str(model)
+def _describe(model: SherpaModel, files: SherpaFiles, tokens: Sequence[str], label: Label) -> BundleConfig:
+    streaming = isinstance(model.windows, ChunkConfig)
     try:
         return BundleConfig(
             format=1,
@@ -104,57 +94,18 @@ def _describe(model: Path, tokens: Sequence[str], label: Label, tell: Callable[[
             version=label.version,
             language=label.language,
             tokens=_kind_of(tokens),
-            features=_features(
-                _mel_bins(model, inputs[0], metadata), normalized and not streaming, label.exact_features
-            ),
-            chunk=_chunk(where, metadata) if streaming else None,
-            whole=None
-            if streaming
-            else WholeConfig(subsampling_factor=read_integer(where, metadata, "subsampling_factor")),
+            features=_features(model.mel_bins, model.per_feature and not streaming, label.exact_features),
+            chunk=model.windows if isinstance(model.windows, ChunkConfig) else None,
+            whole=model.windows if isinstance(model.windows, WholeConfig) else None,
             padding=PaddingPolicy(),
             normalization=NormalizationConfig(target_dbfs=_TARGET_DBFS),
-            model=ModelConfig(parameters=0, quantization=quantization_of(model)),
-            provenance=_provenance(model, metadata),
+            model=ModelConfig(parameters=0, quantization=quantization_of(files.model)),
+            provenance=ProvenanceConfig(created=datetime.now(UTC).isoformat(timespec="seconds"), parent=model.origin),
             licence=label.licence,
         )
-    except ValidationError as error:
+    except ValidationError as error:  # the label's: the model's own facts are checked
         found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ContractError(f"{where} makes no bundle: {found}; see: voxloop models import --help") from error
-
-
-def _provenance(model: Path, metadata: Mapping[str, str]) -> ProvenanceConfig:
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return ProvenanceConfig(created=created, parent=metadata.get("url") or model.name)
-
-
-def _is_streaming(model: Path, inputs: Sequence[Tensor]) -> bool:
-    names, layout = [tensor.name for tensor in inputs], [name for name, _, _ in INPUTS]
-    if names not in (layout, layout[:OFFLINE_TENSORS]):
-        raise ContractError(
-            f"{model} has the inputs {', '.join(names)}; allowed are NeMo's CTC layouts: {', '.join(layout)} of a "
-            f"streaming model, {' and '.join(layout[:OFFLINE_TENSORS])} of an offline one; other models are not served"
-        )
-    return names == layout
-
-
-def _refuse_other_features(model: Path, metadata: Mapping[str, str]) -> None:
-    """Metadata of models that look like NeMo's, and hear something else."""
-    if metadata.get("is_giga_am", "0") not in ("", "0"):
-        raise ContractError(f"{model} is a GigaAM model, whose features are its own; allowed are models of NeMo")
-    rate = metadata.get("sample_rate", str(SAMPLE_RATE_HZ))
-    if rate != str(SAMPLE_RATE_HZ):
-        raise ContractError(f"{model} has sample_rate = {rate} in its metadata; allowed is {SAMPLE_RATE_HZ}")
-
-
-def _check_vocabulary(model: Path, metadata: Mapping[str, str], token_count: int, streaming: bool) -> None:
-    """vocab_size counts the tokens without the blank; some exporters of offline models count it in."""
-    found = read_integer(str(model), metadata, "vocab_size")
-    allowed = (token_count - 1,) if streaming else (token_count - 1, token_count)
-    if found not in allowed:
-        raise ContractError(
-            f"{model} has vocab_size = {found} in its metadata, but its tokens are {token_count}, the blank included; "
-            "they are not of one model: give the right --tokens"
-        )
+        raise ConfigError(f"{found}; see: voxloop models import --help") from error
 
 
 def _kind_of(tokens: Sequence[str]) -> Literal["characters", "bpe"]:
@@ -171,35 +122,6 @@ def _features(mel_bins: int, per_feature: bool, exact: bool) -> FeatureConfig:
         window="hanning" if exact else "hann",
         log_guard="add" if exact or per_feature else "floor",
         normalization="per-feature" if per_feature else "none",
-    )
-
-
-def _mel_bins(model: Path, signal: Tensor, metadata: Mapping[str, str]) -> int:
-    declared = signal.shape[1] if len(signal.shape) > 1 else None
-    told = read_integer(str(model), metadata, "feat_dim") if metadata.get("feat_dim") else None
-    if isinstance(declared, int):
-        if told not in (None, declared):
-            raise ContractError(f"{model} has feat_dim = {told} in its metadata, but takes {declared} mel bins")
-        return declared
-    return told or _MEL_BINS
-
-
-def _is_normalized(model: Path, metadata: Mapping[str, str]) -> bool:
-    kind = metadata.get("normalize_type", "")
-    if kind not in ("", "NA", "None", "per_feature"):
-        raise ContractError(
-            f"{model} has normalize_type = {kind!r} in its metadata; allowed are 'per_feature', 'NA' and nothing"
-        )
-    return kind == "per_feature"
-
-
-def _chunk(where: str, metadata: Mapping[str, str]) -> ChunkConfig:
-    window_frames = read_integer(where, metadata, "window_size")
-    return ChunkConfig(
-        window_frames=window_frames,
-        shift_frames=read_integer(where, metadata, "chunk_shift"),
-        subsampling_factor=read_integer(where, metadata, "subsampling_factor"),
-        look_ahead_ms=10 * window_frames + _FRAME_EDGE_MS,
     )
 
 

@@ -92,8 +92,8 @@ def test_a_model_that_cannot_be_served_leaves_nothing_behind(tmp_path: Path, sto
     assert result.exit_code == CONTRACT
     assert "they are not of one model: give the right --tokens" in result.output
     result = voxloop("import", tiny_offline_model(tmp_path / "other"), "--version", "not allowed")
-    assert result.exit_code == CONTRACT
-    assert "makes no bundle: version: " in result.output
+    assert result.exit_code == CONFIG
+    assert "version: String should match pattern" in result.output
     assert list(store.iterdir()) == []
 
 
