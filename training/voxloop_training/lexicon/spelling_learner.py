@@ -13,9 +13,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from voxloop_training.lexicon.lexicon import cmudict_words
+from voxloop_cloud.spelling import EDGE, Graphone, Spelling, write_spelling
+from voxloop_training.lexicon.lexicon import SPELLING_MODEL, cmudict_words
 from voxloop_training.lexicon.phones import Pronunciation
-from voxloop_training.lexicon.spelling import EDGE, MODEL_FILE, Graphone, Spelling, write_spelling
 
 ORDER: Final = 7
 _MOST_PHONES: Final = 2
@@ -123,8 +123,8 @@ def main() -> None:
     measured = [(word, cmudict_words()[word]) for word, _ in words if held_out(word)]
     wrong = wrong_words(model, measured)
     sys.stdout.write(f"{len(measured)} held-out words, {len(wrong)} wrong: {len(wrong) / len(measured):.1%}\n")
-    write_spelling(*learn(words), MODEL_FILE)
-    sys.stdout.write(f"{MODEL_FILE.name}: {MODEL_FILE.stat().st_size:,} bytes\n")
+    write_spelling(*learn(words), SPELLING_MODEL)
+    sys.stdout.write(f"{SPELLING_MODEL.name}: {SPELLING_MODEL.stat().st_size:,} bytes\n")
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ import lzma
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from voxloop_proto.errors import DataError
-from voxloop_training.lexicon.phones import Pronunciation
+from voxloop_proto.errors import ContractError, DataError
 
-MODEL_FILE: Final = Path(__file__).with_name("spelling.txt.xz")
+SPELLING_FILE: Final = "spelling.txt.xz"
+"""A bundle of phones may have one: then it knows how words sound that its lexicon lacks."""
+
+Pronunciation = tuple[str, ...]
+"""The phones of one word."""
 
 Graphone = tuple[str, Pronunciation]
 """A letter and the none, one or two phones that it stands for."""
@@ -27,7 +29,7 @@ _FLOOR: Final = 1e-9
 class Spelling:
     """An n-gram over graphones, by interpolated Kneser-Ney, and the search for the likeliest phones of a word.
 
-    Counts come from `spelling_learner`, which also measures how often it is right.
+    Counts come from the training package's `spelling_learner`, which also measures how often it is right.
     """
 
     def __init__(
@@ -92,11 +94,16 @@ def write_spelling(model: Spelling, counts: Iterable[tuple[tuple[int, ...], int]
     path.write_bytes(lzma.compress("\n".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
-@lru_cache(maxsize=1)
-def load_spelling(path: Path = MODEL_FILE) -> Spelling:
-    """The model that is part of the package; takes about a second, so only when a word needs it."""
-    head, _, body = lzma.decompress(path.read_bytes()).decode().partition("\n\n")
-    order, *graphones = head.split("\n")
-    units = [(letter, tuple(phones)) for letter, *phones in (line.split(" ") for line in graphones)]
-    rows = (tuple(map(int, line.split(" "))) for line in body.split("\n"))
-    return Spelling(int(order), units, ((row[1:], row[0]) for row in rows))
+def load_spelling(path: Path) -> Spelling:
+    """Reads what write_spelling wrote; takes about a second and 150 MB, so only when a word needs it.
+
+    Raises ContractError if the file is anything else.
+    """
+    try:
+        head, _, body = lzma.decompress(path.read_bytes()).decode().partition("\n\n")
+        order, *graphones = head.split("\n")
+        units = [(letter, tuple(phones)) for letter, *phones in (line.split(" ") for line in graphones)]
+        rows = (tuple(map(int, line.split(" "))) for line in body.split("\n"))
+        return Spelling(int(order), units, ((row[1:], row[0]) for row in rows))
+    except (OSError, lzma.LZMAError, ValueError, IndexError) as error:
+        raise ContractError(f"{path} is no model of spelling ({error}); export the bundle again") from error
