@@ -151,8 +151,9 @@ class BundleConfig(BaseModel):
         return self
 
     def to_toml(self) -> str:
-        """The text of bundle.toml."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        """The text of bundle.toml; [decoder] only where it says something."""
+        untouched = {"decoder"} if self.decoder == DecoderConfig() and self.tokens != "phones" else set()
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude=untouched))
 
     @property
     def windows(self) -> ChunkConfig | WholeConfig:

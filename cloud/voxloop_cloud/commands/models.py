@@ -30,7 +30,6 @@ from voxloop_proto.errors import ConfigError, ContractError
 
 _MIB = 2**20
 _COLUMNS = ("name", "bundle", "version", "language", "kind", "MiB", "ok")
-_LONG_COLUMNS = ("licence", "where")
 
 Name = Annotated[str | None, typer.Option(help="name in the store (default: its own; a model's file or folder)")]
 Version = Annotated[str | None, typer.Option(help="a model's version (default: 1)")]
@@ -59,14 +58,12 @@ def list_bundles() -> None:
     if not shelved:
         typer.echo(f"no bundles: none came with this installation, and the store {store_path()} is empty")
         return
-    table = Table(
-        *(Column(title, no_wrap=True) for title in _COLUMNS),
-        *(Column(title, overflow="fold") for title in _LONG_COLUMNS),
-        box=None,
-    )
+    table = Table(*(Column(title, no_wrap=True) for title in _COLUMNS), box=None)
     for each in shelved:
         table.add_row(*(escape(cell) for cell in _row(each)))
     Console().print(table)
+    for each in shelved:
+        typer.echo(f"{each.name}: {_licence(each)}; {each.path}")
     for each in shelved:
         if isinstance(each.outcome, ContractError):
             typer.echo(f"{each.name}: {each.outcome.message}", err=True)
@@ -175,7 +172,9 @@ def _import(place: Path, origin: str, tokens: Path | None, facts: _Facts) -> Non
             licence=facts.licence or "",
             exact_features=facts.exact_features,
         )
-        target = import_model(find_sherpa_files(place, tokens), label, lambda note: typer.echo(note, err=True))
+        files = find_sherpa_files(place, tokens)
+        typer.echo(f"checking {files.model.name}, {files.model.stat().st_size / _MIB:.0f} MiB", err=True)
+        target = import_model(files, label, lambda note: typer.echo(note, err=True))
     typer.echo(f"imported as {target.name}; serve it with: voxloop serve --bundle {target.name}")
 
 
@@ -189,6 +188,12 @@ def _row(shelved: Shelved) -> tuple[str, ...]:
     size = f"{shelved.size_bytes / _MIB:.1f}"
     if isinstance(shelved.outcome, Bundle):
         config = shelved.outcome.config
-        facts = (config.name, config.version, config.language, config.kind)
-        return shelved.name, *facts, size, "yes", config.licence or "not said", str(shelved.path)
-    return shelved.name, "?", "?", "?", "?", size, "no", "?", str(shelved.path)
+        return shelved.name, config.name, config.version, config.language, config.kind, size, "yes"
+    return shelved.name, "?", "?", "?", "?", size, "no"
+
+
+def _licence(shelved: Shelved) -> str:
+    if not isinstance(shelved.outcome, Bundle):
+        return "not read"
+    config = shelved.outcome.config
+    return config.licence or ("credits in its bundle.toml" if config.credits else "licence not said")
