@@ -1,20 +1,26 @@
 """One bundle ready to recognise, and one segment on its way through it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxloop_cloud.batcher import Batcher
 from voxloop_cloud.bundle import Bundle, find_bundle, load_bundle
 from voxloop_cloud.decoder import Decoded, Hypothesis
+from voxloop_cloud.hotword_list import HotwordList
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_proto.audio import Pcm
 from voxloop_proto.errors import ConfigError
 from voxloop_proto.telemetry import StageTiming
 from voxloop_proto.v1 import voxloop_pb2 as pb
+
+if TYPE_CHECKING:  # at run time only bundles of phones load what searches
+    from voxloop_cloud.hotwords import Hotwords
 
 MAX_EXACT_BATCH = 8
 """Beyond it a core gains little more (docs/decisions/0006) and the last in a batch waits longer."""
@@ -44,9 +50,13 @@ class Engine:
     recognizer: Recognizer
     batcher: Batcher
 
-    def start_segment(self) -> "SegmentWork":
-        """A new segment, at the recognizer's start state."""
-        return SegmentWork(self)
+    async def prepare(self, hotwords: HotwordList) -> "Hotwords | None":
+        """Makes a session's hotwords ready, in a thread; None if they have no effect. Raises as Decoding.prepare."""
+        return await asyncio.to_thread(self.recognizer.decoding.prepare, hotwords)
+
+    def start_segment(self, hotwords: "Hotwords | None" = None) -> "SegmentWork":
+        """A new segment, at the recognizer's start state. hotwords: of its session, from `prepare`."""
+        return SegmentWork(self, hotwords)
 
     def info(self) -> pb.BundleInfo:
         """The bundle as the contract describes it."""
@@ -58,6 +68,7 @@ class Engine:
             look_ahead_ms=round(config.windows.look_ahead_ms),
             padding=pb.PaddingSettings(before_ms=config.padding.before_ms, after_ms=config.padding.after_ms),
             normalization=pb.NormalizationSettings(enabled=True, target_dbfs=config.normalization.target_dbfs),
+            takes_hotwords=self.recognizer.decoding.takes_hotwords,
         )
 
 
@@ -88,9 +99,9 @@ def _max_batch(config: EngineConfig, recognizer: Recognizer) -> int:
 class SegmentWork:
     """One segment: takes sound as it comes, keeps the recognizer fed, and gives text."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, hotwords: "Hotwords | None" = None) -> None:
         self._batcher = engine.batcher
-        self._recognition = SegmentRecognition(engine.recognizer)
+        self._recognition = SegmentRecognition(engine.recognizer, hotwords)
 
     async def push(self, pcm: Pcm) -> Hypothesis:
         """Takes sound; returns the text so far once all that is ready has been recognised.

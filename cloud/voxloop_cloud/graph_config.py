@@ -1,6 +1,11 @@
 """How a bundle of phones is searched: the [decoder] part of bundle.toml."""
 
+from typing import Final, Self
+
 from pydantic import BaseModel, ConfigDict, Field
+
+_PHRASE_BEAM: Final = 30.0
+"""A list's graph is small, so what is unlikely can be kept: the end of a long phrase may come as a surprise."""
 
 
 class DecoderConfig(BaseModel):
@@ -34,3 +39,7 @@ class DecoderConfig(BaseModel):
     unknown_phone_cost: float = Field(
         4.0, ge=0, le=100, description="only hotwords: what each phone costs of a segment that has none of them, nats"
     )
+
+    def for_phrases(self) -> Self:
+        """The same for the graph of a list of phrases."""
+        return self.model_copy(update={"beam": max(self.beam, _PHRASE_BEAM)})

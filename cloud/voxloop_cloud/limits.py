@@ -5,7 +5,7 @@ import re
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxloop_proto.audio import SAMPLE_RATE_HZ
-from voxloop_proto.contract import MAX_HOTWORD_CHARACTERS, MAX_HOTWORDS_BYTES, OPUS_PACKET_SAMPLES, SCHEMA_VERSION
+from voxloop_proto.contract import OPUS_PACKET_SAMPLES, SCHEMA_VERSION
 from voxloop_proto.errors import ContractError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -27,21 +27,13 @@ class Limits(BaseModel):
         return pb.Limits(**self.model_dump())
 
 
-def check_hello(hello: pb.Hello, limits: Limits) -> None:
-    """Raises ContractError when a device asks for what this server does not do."""
+def check_hello(hello: pb.Hello) -> None:
+    """Raises ContractError when a device asks for what this server does not do; `read_hotwords` checks the hotwords."""
     _check_schema(hello.schema_version)
     for name, value in (("device_id", hello.device_id), ("session_id", hello.session_id)):
         if not _NAME.fullmatch(value):
             raise ContractError(f"{name} {value[:80]!r}; allowed are 1 to 64 letters, digits, '.', '_' and '-'")
     _check_audio_format(hello.audio_format)
-    if len(hello.hotwords) > limits.max_hotwords:
-        raise ContractError(f"{len(hello.hotwords)} hotwords; this server takes at most {limits.max_hotwords}")
-    total_bytes = sum(len(hotword.encode()) for hotword in hello.hotwords)
-    if total_bytes > MAX_HOTWORDS_BYTES:
-        raise ContractError(f"hotwords of {total_bytes} bytes in all; allowed are {MAX_HOTWORDS_BYTES}")
-    for hotword in hello.hotwords:
-        if len(hotword) > MAX_HOTWORD_CHARACTERS:
-            raise ContractError(f"a hotword of {len(hotword)} characters; allowed are {MAX_HOTWORD_CHARACTERS}")
 
 
 def _check_schema(version: int) -> None:

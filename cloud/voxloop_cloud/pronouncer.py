@@ -6,10 +6,13 @@ from functools import lru_cache
 from itertools import islice, product
 from typing import Final
 
+from voxloop_cloud.bundle import Bundle
 from voxloop_cloud.graph_lexicon import GraphLexicon, Pronunciation
+from voxloop_cloud.spelling import SPELLING_FILE, load_spelling
+from voxloop_proto.errors import DataError
 
 Spell = Callable[[str], Sequence[str]]
-"""The phones of any word of a to z."""
+"""The phones of any word of a to z. Raises DataError if it has none."""
 
 _MOST_WAYS: Final = 16
 """Of a phrase whose words have several pronunciations each; the first ones are the usual ones."""
@@ -45,6 +48,17 @@ class Pronouncer:
         return self._lexicon.pronunciations(number) if number else self._guess(word)
 
     def _guess_phones(self, word: str) -> tuple[Pronunciation, ...]:
-        if self._spell is None:
+        try:
+            phones = self._spell(word) if self._spell else ()
+        except DataError:
             return ()
-        return (tuple(self._ids[phone] for phone in self._spell(word)),)
+        said = tuple(self._ids[phone] for phone in phones if phone in self._ids)
+        return (said,) if said else ()
+
+
+def open_pronouncer(bundle: Bundle, lexicon: GraphLexicon) -> Pronouncer:
+    """A bundle's pronouncer; its model of spelling, if it has one, is loaded when a word first needs it."""
+    path = bundle.path / SPELLING_FILE
+    load = lru_cache(1)(load_spelling)
+    spell: Spell | None = (lambda word: load(path).pronounce(word)) if path.is_file() else None
+    return Pronouncer(lexicon, bundle.tokens, spell)

@@ -6,12 +6,16 @@ The one code path: a live stream and a file on disk are both a start, the steps,
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from voxloop_cloud.decoder import Decoded, DecodedWord, Hypothesis, LogProbs
 from voxloop_cloud.features import Features, FeatureStream
 from voxloop_cloud.recognizer import Recognizer, State
 from voxloop_proto.audio import Pcm, samples_to_ms
 from voxloop_proto.telemetry import StageTiming
+
+if TYPE_CHECKING:  # at run time only bundles of phones load what searches
+    from voxloop_cloud.hotwords import Hotwords
 
 
 class SegmentRecognition:
@@ -24,13 +28,18 @@ class SegmentRecognition:
     writing what it heard at the end. An offline model has one window, the segment, once it is finished.
     """
 
-    def __init__(self, recognizer: Recognizer, clock: Callable[[], float] = time.perf_counter) -> None:
-        """clock: seconds, for the stages' times only."""
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        hotwords: "Hotwords | None" = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """hotwords: made ready by this recognizer's decoding. clock: seconds, for the stages' times only."""
         config = recognizer.bundle.config
         self._features_config = config.features
         self._windows = config.windows
         self._features = FeatureStream(config.features)
-        self._decoder = recognizer.start_decoder()
+        self._decoder = recognizer.decoding.start(hotwords)
         self._state = recognizer.start()
         self._window: Features | None = None
         self._steps = 0
@@ -119,9 +128,9 @@ class SegmentRecognition:
         )
 
 
-def transcribe(recognizer: Recognizer, pcm: Pcm) -> Decoded:
+def transcribe(recognizer: Recognizer, pcm: Pcm, hotwords: "Hotwords | None" = None) -> Decoded:
     """The text of a whole segment, (N,) float32 in [-1, 1]; equal to what a stream of it gives."""
-    segment = SegmentRecognition(recognizer)
+    segment = SegmentRecognition(recognizer, hotwords)
     segment.push(pcm)
     segment.finish()
     while (window := segment.next_window()) is not None:

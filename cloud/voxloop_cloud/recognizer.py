@@ -11,7 +11,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from voxloop_cloud.bundle import MODEL_FILE, Bundle
-from voxloop_cloud.decoding import Decoder, open_decoding
+from voxloop_cloud.decoding import open_decoding
 from voxloop_cloud.model_layout import CacheShapes, Tensor, check_layout
 from voxloop_proto.errors import ContractError, ModelError
 
@@ -64,7 +64,7 @@ class Recognizer:
         log_probs, *others = [tensor.name for tensor in self._session.get_outputs()]
         self._outputs = [log_probs, *others[1:]]  # not the lengths: they follow from the window's
         self._try_out()
-        self._start_decoder = open_decoding(bundle)
+        self.decoding = open_decoding(bundle)
 
     @property
     def exact_batch(self) -> int | None:
@@ -76,10 +76,6 @@ class Recognizer:
         config = self.bundle.config
         one_stream = self._session.get_inputs()[0].shape[0] == 1
         return 1 if config.whole or one_stream or config.model.quantization not in EXACT_QUANTIZATIONS else None
-
-    def start_decoder(self) -> Decoder:
-        """A decoder for a new stream."""
-        return self._start_decoder()
 
     def start(self) -> State:
         """The state of a stream that has heard nothing."""

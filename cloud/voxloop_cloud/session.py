@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from voxloop_cloud.engine import Engine, SegmentWork
+from voxloop_cloud.hotword_list import read_hotwords
 from voxloop_cloud.intake import SegmentIntake
 from voxloop_cloud.limits import Limits, check_hello
 from voxloop_cloud.results import ResultStore, SessionResults
@@ -12,6 +14,9 @@ from voxloop_cloud.transcript import to_transcript
 from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.errors import ContractError, VoxloopError, to_failure
 from voxloop_proto.v1 import voxloop_pb2 as pb
+
+if TYPE_CHECKING:  # at run time only bundles of phones load what searches
+    from voxloop_cloud.hotwords import Hotwords
 
 
 class Phase(Enum):
@@ -42,6 +47,7 @@ class Session:
         self._limits = limits
         self._admit = admit
         self._phase = Phase.NEW
+        self._hotwords: Hotwords | None = None
         self._results: SessionResults
         self._last_segment_id = 0
         self._intake: SegmentIntake
@@ -55,8 +61,7 @@ class Session:
         """
         match request.WhichOneof("payload"):
             case "hello":
-                for response in self._open(request.hello):
-                    yield response
+                yield await self._open(request.hello)
             case "segment_start":
                 self._start(request.segment_start)
             case "audio" | "segment_end":
@@ -67,10 +72,12 @@ class Session:
             case _:
                 raise ContractError("an empty request, or a kind that this server does not know; update the server")
 
-    def _open(self, hello: pb.Hello) -> list[pb.RecognizeResponse]:
+    async def _open(self, hello: pb.Hello) -> pb.RecognizeResponse:
         self._require(Phase.NEW, what="Hello")
-        check_hello(hello, self._limits)
+        check_hello(hello)
+        asked = read_hotwords(hello.hotwords, hello.hotwords_only, self._limits.max_hotwords)
         self._admit(hello.device_id)
+        self._hotwords = await self._engine.prepare(asked) if asked else None
         self._results = self._store.open(hello)
         self.hello = hello
         self._phase = Phase.BETWEEN
@@ -79,8 +86,9 @@ class Session:
             resume_token=self._results.resume_token,
             transcribed_segments=list(self._results.transcripts),
             limits=self._limits.to_wire(),
+            hotwords=self._hotwords.count if self._hotwords else 0,
         )
-        return [pb.RecognizeResponse(welcome=welcome)]
+        return pb.RecognizeResponse(welcome=welcome)
 
     def _start(self, start: pb.SegmentStart) -> None:
         self._require(Phase.BETWEEN, Phase.SKIPPING, what="SegmentStart")  # a device drops the rest of what failed
@@ -91,7 +99,7 @@ class Session:
             self._phase = Phase.SKIPPING
             return
         self._intake = SegmentIntake(start, self.hello.audio_format, self._limits)
-        self._work = self._engine.start_segment()
+        self._work = self._engine.start_segment(self._hotwords)
         self._last_text = ""
         self._phase = Phase.IN_SEGMENT
 

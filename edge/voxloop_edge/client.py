@@ -15,11 +15,18 @@ import grpc.aio
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.outbox import Outbox
 from voxloop_edge.reconnection import Reconnection
-from voxloop_edge.replies import HypothesisArrived, LinkChanged, Reply, SegmentFailed, TranscriptArrived
+from voxloop_edge.replies import (
+    HotwordsIgnored,
+    HypothesisArrived,
+    LinkChanged,
+    Reply,
+    SegmentFailed,
+    TranscriptArrived,
+)
 from voxloop_edge.wire import WireWriter
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY
-from voxloop_proto.errors import UnavailableError, VoxloopError, from_failure, from_status, row_of
+from voxloop_proto.errors import ContractError, UnavailableError, VoxloopError, from_failure, from_status, row_of
 from voxloop_proto.events import EncodedEvent, SegmentEnded, SegmentStarted
 from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -211,6 +218,7 @@ class Client:
     def _take(self, response: pb.RecognizeResponse) -> None:
         match response.WhichOneof("payload"):
             case "welcome":
+                self._check_hotwords(response.welcome)
                 self._hello.resume_token = response.welcome.resume_token
                 self._is_welcome = True
                 self._reconnection.opened(time.monotonic())
@@ -224,6 +232,17 @@ class Client:
                 self._fail(response.failure)
             case _:
                 pass  # Ack and Throttle ask nothing of a client that keeps all until the transcript
+
+    def _check_hotwords(self, welcome: pb.Welcome) -> None:
+        """Says so if the server takes no notice of them; raises ContractError if nothing else may be said."""
+        if not self._hello.hotwords or welcome.hotwords:
+            return
+        if self._hello.hotwords_only:
+            raise ContractError(
+                "this server cannot limit its text to hotwords; update it, or leave hotwords_only (--only-hotwords) out"
+            )
+        if not self._hello.resume_token:
+            self._on_reply(HotwordsIgnored())
 
     def _settle(self, transcript: pb.Transcript) -> None:
         pending = self._outbox.settle(transcript.segment_id)

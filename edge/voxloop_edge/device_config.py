@@ -2,8 +2,9 @@
 
 import platform
 import re
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.pipeline import EdgeConfig
@@ -36,5 +37,12 @@ class DeviceConfig(EdgeConfig):
     )
     locale: str = Field("en-US", description="language spoken, BCP 47")
     hotwords: tuple[str, ...] = Field((), description="words or phrases that are likely")
+    hotwords_only: bool = Field(False, description="nothing but the hotwords is said")
     consent: ConsentConfig = Field(default_factory=ConsentConfig)
     client: ClientConfig = Field(default_factory=ClientConfig)
+
+    @model_validator(mode="after")
+    def _only_what_is_given(self) -> Self:
+        if self.hotwords_only and not self.hotwords:
+            raise ValueError("hotwords_only needs hotwords; give them in the settings, or with --hotwords FILE")
+        return self

@@ -35,6 +35,7 @@ def make_hello(settings: DeviceConfig, device_id: str | None = None, interim_res
         locale=settings.locale,
         hotwords=settings.hotwords,
         interim_results=interim_results,
+        hotwords_only=settings.hotwords_only,
     )
 
 

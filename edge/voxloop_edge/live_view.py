@@ -7,7 +7,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from voxloop_edge.replies import HypothesisArrived, LinkChanged, Reply, SegmentFailed, TranscriptArrived
+from voxloop_edge.replies import (
+    HotwordsIgnored,
+    HypothesisArrived,
+    LinkChanged,
+    Reply,
+    SegmentFailed,
+    TranscriptArrived,
+)
 
 METER_WIDTH = 20
 QUIETEST_DBFS = -60.0
@@ -49,6 +56,8 @@ class LiveView:
                 self._print_transcript(reply)
             case LinkChanged():
                 self._notice = "" if reply.is_open else f"reconnecting ({reply.reason})"
+            case HotwordsIgnored():
+                print("voxloop: this server's bundle takes no hotwords; they have no effect", file=sys.stderr)  # noqa: T201
             case SegmentFailed():
                 self._forming = ""
                 print(f"voxloop: segment {reply.segment_id} failed: {reply.error.message}", file=sys.stderr)  # noqa: T201

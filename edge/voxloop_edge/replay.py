@@ -19,7 +19,7 @@ from voxloop_edge.local_server import open_local_server
 from voxloop_edge.manifest import Clip
 from voxloop_edge.report import ReplayReport, UtteranceReport, slice_by_tags, summarize
 from voxloop_proto import __version__
-from voxloop_proto.errors import OverloadError, UnavailableError, VoxloopError, from_status
+from voxloop_proto.errors import ConfigError, OverloadError, UnavailableError, VoxloopError, from_status
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
@@ -66,6 +66,7 @@ async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None
                 client = client.model_copy(update={"server": address})
             channel = await stack.enter_async_context(open_channel(client))
             before = await _server_info(channel, client)
+            _check_hotwords(plan.settings, before)
             start_s = time.monotonic()
             await play_clips(
                 plan.clips,
@@ -102,6 +103,13 @@ async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None
         utterances=utterances,
     )
     return ReplayOutcome(report, error)
+
+
+def _check_hotwords(settings: DeviceConfig, info: pb.GetServerInfoResponse) -> None:
+    """Raises ConfigError if hotwords would have no effect: figures measured so would say nothing of them."""
+    if settings.hotwords and not any(bundle.takes_hotwords for bundle in info.bundles):
+        names = ", ".join(f"{bundle.name} {bundle.version}" for bundle in info.bundles)
+        raise ConfigError(f"hotwords have no effect on {names}: serve a bundle of phones, or leave the hotwords out")
 
 
 async def _cpu_since(before: pb.GetServerInfoResponse, channel: grpc.aio.Channel, client: ClientConfig) -> float | None:

@@ -47,4 +47,9 @@ class LinkChanged:
     reason: str = ""
 
 
-Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed | LinkChanged
+@dataclass(frozen=True, slots=True)
+class HotwordsIgnored:
+    """The server opened the session, but its hotwords have no effect: its bundle, or the server itself, knows none."""
+
+
+Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed | LinkChanged | HotwordsIgnored

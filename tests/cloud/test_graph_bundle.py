@@ -28,7 +28,7 @@ def recognizer(tmp_path_factory: pytest.TempPathFactory) -> Recognizer:
 
 
 def test_a_bundle_of_phones_is_decoded_through_its_graph(recognizer: Recognizer) -> None:
-    assert isinstance(recognizer.start_decoder(), GraphDecoder)
+    assert isinstance(recognizer.decoding.start(), GraphDecoder)
     decoded = transcribe(recognizer, babble(3000))
     assert decoded.text
     assert set(decoded.text.split()) <= WORDS.keys()

@@ -128,7 +128,7 @@ def test_silence_between_segments_and_heartbeats_are_legal(bundle: Path) -> None
         ([hello(audio_format=pb.AudioFormat(codec=pb.CODEC_PCM16, sample_rate_hz=8000))], "sample_rate_hz 8000"),
         ([hello(audio_format=pb.AudioFormat(codec=9, sample_rate_hz=16000))], "codec 9"),  # type: ignore[arg-type]
         ([hello(hotwords=["a"] * 1001)], "1001 hotwords"),
-        ([hello(hotwords=["a" * 101])], "a hotword of 101 characters"),
+        ([hello(hotwords=["a" * 101])], "hotword 1 has 101 characters"),
     ],
 )
 def test_what_breaks_the_contract_ends_the_session_with_a_clear_error(

@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO, Literal, cast
 import typer
 
 from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.hotword_file import read_hotword_file
 from voxloop_edge.listener import listen_to
 from voxloop_edge.live_view import LiveView
 from voxloop_edge.source import Source, StdinSource
@@ -31,6 +32,12 @@ def listen(
     rate: Annotated[int, typer.Option(help="sample rate of --stdin, in Hz")] = 16_000,
     channels: Annotated[int, typer.Option(help="channels of --stdin")] = 1,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="list the microphones and exit")] = False,
+    hotwords: Annotated[
+        Path | None, typer.Option(help="file of likely words or phrases, one a line", metavar="FILE")
+    ] = None,
+    only_hotwords: Annotated[
+        bool, typer.Option("--only-hotwords", help="nothing but the hotwords is said: commands, digits, a menu")
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
 ) -> None:
     """Transcribe the microphone, live.
@@ -45,7 +52,13 @@ def listen(
 
         typer.echo("\n".join(names()))
         return
-    settings = read_settings(DeviceConfig, config, os.environ, {"client.server": server, "encoder.codec": codec})
+    flags = {
+        "client.server": server,
+        "encoder.codec": codec,
+        "hotwords": read_hotword_file(hotwords) if hotwords else None,
+        "hotwords_only": only_hotwords or None,
+    }
+    settings = read_settings(DeviceConfig, config, os.environ, flags)
     with _open_source(device, stdin, rate, channels) as source:
         asyncio.run(_listen(source, settings))
         if source.lost_samples:

@@ -11,6 +11,7 @@ import typer
 
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.display import ReplayProgress, print_report
+from voxloop_edge.hotword_file import read_hotword_file
 from voxloop_edge.manifest import read_clips
 from voxloop_edge.replay import ReplayPlan, run_replay
 from voxloop_edge.report import ReplayReport
@@ -35,6 +36,12 @@ def replay(
         Path | None, typer.Option(help="draw latency, stages, slices and segments into this folder")
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="a line per utterance")] = False,
+    hotwords: Annotated[
+        Path | None, typer.Option(help="file of likely words or phrases, one a line", metavar="FILE")
+    ] = None,
+    only_hotwords: Annotated[
+        bool, typer.Option("--only-hotwords", help="nothing but the hotwords is said: commands, digits, a menu")
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
 ) -> None:
     """Send audio through the whole path (edge stages, gRPC, server) and measure it.
@@ -47,7 +54,12 @@ def replay(
     was done until then.
     """
     _check(server, local, bundle, report, plots)
-    settings = read_settings(DeviceConfig, config, os.environ, {"client.server": server})
+    flags = {
+        "client.server": server,
+        "hotwords": read_hotword_file(hotwords) if hotwords else None,
+        "hotwords_only": only_hotwords or None,
+    }
+    settings = read_settings(DeviceConfig, config, os.environ, flags)
     clips = read_clips(sources)[:limit]
     plan = ReplayPlan(settings, clips, local, bundle, realtime, min(concurrency, len(clips)))
     with ReplayProgress(len(clips), verbose) as progress:

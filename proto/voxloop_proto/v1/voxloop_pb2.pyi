@@ -195,8 +195,9 @@ class Hello(google.protobuf.message.Message):
     LOCALE_FIELD_NUMBER: builtins.int
     HOTWORDS_FIELD_NUMBER: builtins.int
     INTERIM_RESULTS_FIELD_NUMBER: builtins.int
+    HOTWORDS_ONLY_FIELD_NUMBER: builtins.int
     schema_version: builtins.int
-    """The newest schema the device speaks: major * 1000 + minor, e.g. 1000. A server refuses a newer major."""
+    """The newest schema the device speaks: major * 1000 + minor, e.g. 1001. A server refuses a newer major."""
     device_id: builtins.str
     """A stable name of the device, chosen at installation; letters, digits, '.', '_', '-'; at most 64."""
     device_kind: builtins.str
@@ -211,6 +212,10 @@ class Hello(google.protobuf.message.Message):
     """BCP 47, e.g. "en-US"."""
     interim_results: builtins.bool
     """True asks for Hypothesis messages while a segment is being spoken."""
+    hotwords_only: builtins.bool
+    """True: nothing but the hotwords is said in this session. Each segment's text is one or more of them, or empty.
+    Schema 1.1; an older server takes no notice, and says so by Welcome.hotwords = 0.
+    """
     @property
     def audio_format(self) -> global___AudioFormat: ...
     @property
@@ -224,7 +229,8 @@ class Hello(google.protobuf.message.Message):
     @property
     def hotwords(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Words or phrases that are likely in this session; at most 1000, of at most 100 characters each
-        and 128 KiB in all.
+        and 128 KiB in all. Letters that become a to z without their accents, apostrophes, and punctuation that parts
+        words; numbers are written as words. Capital letters and accents make no difference.
         """
 
     def __init__(
@@ -244,9 +250,10 @@ class Hello(google.protobuf.message.Message):
         locale: builtins.str = ...,
         hotwords: collections.abc.Iterable[builtins.str] | None = ...,
         interim_results: builtins.bool = ...,
+        hotwords_only: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["audio_format", b"audio_format", "consent", b"consent", "normalization", b"normalization", "padding", b"padding", "vad", b"vad"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["app_version", b"app_version", "audio_format", b"audio_format", "consent", b"consent", "device_id", b"device_id", "device_kind", b"device_kind", "hotwords", b"hotwords", "interim_results", b"interim_results", "locale", b"locale", "normalization", b"normalization", "padding", b"padding", "resume_token", b"resume_token", "schema_version", b"schema_version", "session_id", b"session_id", "vad", b"vad"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["app_version", b"app_version", "audio_format", b"audio_format", "consent", b"consent", "device_id", b"device_id", "device_kind", b"device_kind", "hotwords", b"hotwords", "hotwords_only", b"hotwords_only", "interim_results", b"interim_results", "locale", b"locale", "normalization", b"normalization", "padding", b"padding", "resume_token", b"resume_token", "schema_version", b"schema_version", "session_id", b"session_id", "vad", b"vad"]) -> None: ...
 
 global___Hello = Hello
 
@@ -615,8 +622,13 @@ class Welcome(google.protobuf.message.Message):
     RESUME_TOKEN_FIELD_NUMBER: builtins.int
     TRANSCRIBED_SEGMENTS_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
+    HOTWORDS_FIELD_NUMBER: builtins.int
     schema_version: builtins.int
     resume_token: builtins.str
+    hotwords: builtins.int
+    """How many of the hotwords have an effect, equal ones counted once: 0 where the bundle knows none (see BundleInfo).
+    Schema 1.1.
+    """
     @property
     def transcribed_segments(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Segments of this session, whose transcripts the server still holds and will not recognise again."""
@@ -630,9 +642,10 @@ class Welcome(google.protobuf.message.Message):
         resume_token: builtins.str = ...,
         transcribed_segments: collections.abc.Iterable[builtins.int] | None = ...,
         limits: global___Limits | None = ...,
+        hotwords: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["limits", b"limits", "resume_token", b"resume_token", "schema_version", b"schema_version", "transcribed_segments", b"transcribed_segments"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["hotwords", b"hotwords", "limits", b"limits", "resume_token", b"resume_token", "schema_version", b"schema_version", "transcribed_segments", b"transcribed_segments"]) -> None: ...
 
 global___Welcome = Welcome
 
@@ -1019,11 +1032,14 @@ class BundleInfo(google.protobuf.message.Message):
     LOOK_AHEAD_MS_FIELD_NUMBER: builtins.int
     PADDING_FIELD_NUMBER: builtins.int
     NORMALIZATION_FIELD_NUMBER: builtins.int
+    TAKES_HOTWORDS_FIELD_NUMBER: builtins.int
     name: builtins.str
     version: builtins.str
     language: builtins.str
     look_ahead_ms: builtins.int
     """Most audio after a sound that the model waits for before it decides."""
+    takes_hotwords: builtins.bool
+    """Whether hotwords have an effect: bundles of phones have them, those of characters or word pieces do not."""
     @property
     def padding(self) -> global___PaddingSettings: ...
     @property
@@ -1037,8 +1053,9 @@ class BundleInfo(google.protobuf.message.Message):
         look_ahead_ms: builtins.int = ...,
         padding: global___PaddingSettings | None = ...,
         normalization: global___NormalizationSettings | None = ...,
+        takes_hotwords: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["normalization", b"normalization", "padding", b"padding"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["language", b"language", "look_ahead_ms", b"look_ahead_ms", "name", b"name", "normalization", b"normalization", "padding", b"padding", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["language", b"language", "look_ahead_ms", b"look_ahead_ms", "name", b"name", "normalization", b"normalization", "padding", b"padding", "takes_hotwords", b"takes_hotwords", "version", b"version"]) -> None: ...
 
 global___BundleInfo = BundleInfo
