@@ -55,7 +55,7 @@ class LoopConfig(BaseModel):
     short_gain: float = Field(
         4.0, ge=1, le=20, description="weight of a clip without text; 1 weighs all characters alike"
     )
-    phone_weight: float = Field(0.8, gt=0, le=1, description="weight of the phones' loss, where the model has them")
+    phone_weight: float = Field(0.85, gt=0, le=1, description="weight of the phones' loss, where the model has them")
     chunk_frames: tuple[int, ...] = Field((4, 8, 8, 16), description="chunk sizes drawn per step, frames of 40 ms")
     dev_chunk_frames: int = Field(
         8, ge=1, description="chunk size that dev sets are read with and the model is served with"
