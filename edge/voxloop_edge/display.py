@@ -16,14 +16,16 @@ _PLAIN_BITS_PER_S = 256_000
 class ReplayProgress:
     """Progress on standard error, and with `verbose` a line per utterance on standard output."""
 
-    def __init__(self, clips: int, verbose: bool) -> None:
+    def __init__(self, clips: int, verbose: bool = False, doing: str = "replaying") -> None:
+        """doing: what it says of itself."""
         self._out = Console(highlight=False, soft_wrap=True)
         self._verbose = verbose
         self._clips = clips
+        self._doing = doing
         self._done = 0
         self._error = Console(stderr=True, highlight=False)
         self._bar = Progress(
-            TextColumn("replaying"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -31,7 +33,7 @@ class ReplayProgress:
             transient=True,
             disable=not self._error.is_terminal,
         )
-        self._task = self._bar.add_task("replaying", total=clips)
+        self._task = self._bar.add_task(doing, total=clips)
 
     def __enter__(self) -> "ReplayProgress":
         self._bar.start()
@@ -44,13 +46,17 @@ class ReplayProgress:
 
     def show(self, utterance: UtteranceReport) -> None:
         """One more utterance is done."""
+        self.advance()
+        if self._verbose:
+            self._verbose = _print(self._out, _utterance_lines(utterance))
+
+    def advance(self) -> None:
+        """One more clip is done."""
         self._done += 1
         self._bar.advance(self._task)
         tenth = max(1, self._clips // 10)
         if not self._error.is_terminal and self._done % tenth == 0:
-            self._error.print(f"replayed {self._done} of {self._clips} clips")
-        if self._verbose:
-            self._verbose = _print(self._out, _utterance_lines(utterance))
+            self._error.print(f"{self._doing}: {self._done} of {self._clips} clips", markup=False)
 
 
 def _utterance_lines(utterance: UtteranceReport) -> str:

@@ -1,7 +1,6 @@
 """What a replay measured: per segment, per utterance, in all, and by slice. Written as JSON."""
 
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from voxloop_edge.report_file import write_report_file
 from voxloop_proto.scoring import Score, score
 
 MOST_SLICES_OF_A_TAG = 50
@@ -171,9 +171,7 @@ class ReplayReport(BaseModel):
 
     def write(self, file: Path) -> None:
         """Writes the report as JSON, whole or not at all."""
-        temporary = file.with_name(file.name + ".part")
-        temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, file)
+        write_report_file(file, self.model_dump_json(indent=1) + "\n")
 
 
 def score_utterances(utterances: Iterable[UtteranceReport]) -> Score:
@@ -251,7 +249,7 @@ def slice_by_tags(utterances: Sequence[UtteranceReport]) -> list[SliceReport]:
     by_tag: dict[str, dict[str, list[UtteranceReport]]] = defaultdict(lambda: defaultdict(list))
     for utterance in utterances:
         for tag, value in utterance.tags.items():
-            by_tag[tag][_bin(value)].append(utterance)
+            by_tag[tag][bin_tag(value)].append(utterance)
     return [
         _slice(tag, value, members)
         for tag, values in by_tag.items()
@@ -260,7 +258,8 @@ def slice_by_tags(utterances: Sequence[UtteranceReport]) -> list[SliceReport]:
     ]
 
 
-def _bin(value: str | float) -> str:
+def bin_tag(value: str | float) -> str:
+    """The slice that a tag's value belongs to: numbers by their whole part."""
     return value if isinstance(value, str) else f"{math.floor(value)} to {math.floor(value) + 1}"
 
 

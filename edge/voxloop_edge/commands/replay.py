@@ -4,7 +4,6 @@ import asyncio
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from voxloop_edge.hotword_file import read_hotword_file
 from voxloop_edge.manifest import read_clips
 from voxloop_edge.replay import ReplayPlan, run_replay
 from voxloop_edge.report import ReplayReport
+from voxloop_edge.report_file import check_report_file, check_writable
 from voxloop_proto.config import read_settings
 from voxloop_proto.errors import ConfigError, DataError
 
@@ -82,17 +82,9 @@ def _check(server: str | None, local: bool, bundle: str | None, report: Path | N
     if bundle is not None and not local:
         raise ConfigError("--bundle chooses what --local serves; a running server has its own: add --local")
     if report is not None:
-        _check_report(report.absolute())
+        check_report_file(report, "--report")
     if plots is not None:
         _check_plots(plots.absolute())
-
-
-def _check_report(report: Path) -> None:
-    if report.is_dir():
-        raise ConfigError(f"--report {report} is a folder; name a file in it")
-    if not report.parent.is_dir():
-        raise ConfigError(f"no folder {report.parent} to write the report to; make it first")
-    _check_writable(report.parent, "--report")
 
 
 def _check_plots(plots: Path) -> None:
@@ -102,16 +94,7 @@ def _check_plots(plots: Path) -> None:
         plots.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot make the folder --plots {plots}: {error.strerror}; name another") from error
-    _check_writable(plots, "--plots")
-
-
-def _check_writable(folder: Path, flag: str) -> None:
-    """Tries it now: a long run whose results cannot be kept is worth nothing."""
-    try:
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(f"{flag}: cannot write into {folder}: {error.strerror}; name another") from error
+    check_writable(plots, "--plots")
 
 
 def _raise_for_failed_clips(report: ReplayReport) -> None:
