@@ -174,15 +174,21 @@ class GraphDecoder:
         path = BestPath(lattice, len(self._places))
         following = self._after_committed(path.heard(self._graph.lexicon, self._graph.blank_id))
         if self._hotwords:
-            floor = self._committed[-1].end if self._committed else 0
-            following = self._hotwords.swap(following, path, self._searched, floor)
+            following = self._hotwords.swap(following, path, self._searched, self._committed_end)
         return self._committed + following
 
+    @property
+    def _committed_end(self) -> int:
+        return self._committed[-1].end if self._committed else 0
+
     def _after_committed(self, best: Sequence[Heard]) -> list[Heard]:
+        """What follows them in the best path, by its words if it still has theirs, else by time; never before them."""
         passed = [number for each in self._committed for number in each.numbers]
         if [number for each in best[: len(passed)] for number in each.numbers] == passed:
-            return list(best[len(passed) :])
-        return [each for each in best if each.start >= self._committed[-1].end]
+            following = best[len(passed) :]
+        else:
+            following = [each for each in best if each.start >= self._committed_end]
+        return [each.within(self._committed_end, len(self._places)) for each in following]
 
     def _probability(self, run: Run) -> float:
         return _probability(max(float(self._searched[frame][run.phone]) for frame in range(run.first, run.last + 1)))

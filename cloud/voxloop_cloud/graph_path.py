@@ -1,8 +1,8 @@
 """The best path of a search: what was heard when, and what it cost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import kaldifst
 import numpy as np
@@ -23,6 +23,16 @@ class HeardWord:
     start: int
     end: int
 
+    def within(self, start: int, end: int) -> Self:
+        """The same without the frames that others have; it may have none left."""
+        runs = (Run(run.phone, max(run.first, start), min(run.last, end - 1)) for run in self.runs)
+        return replace(
+            self,
+            runs=[run for run in runs if run.first <= run.last],
+            start=min(max(self.start, start), end),
+            end=max(min(self.end, end), start),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -36,6 +46,13 @@ class Heard:
     words: tuple[HeardWord, ...]
     start: int
     end: int
+
+    def within(self, start: int, end: int) -> Self:
+        """The same without the frames that others have; it may have none left."""
+        if start <= self.start and self.end <= end:
+            return self
+        words = tuple(word.within(start, end) for word in self.words)
+        return replace(self, words=words, start=words[0].start, end=words[-1].end)
 
 
 @dataclass(frozen=True, slots=True)

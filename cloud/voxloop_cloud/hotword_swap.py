@@ -14,7 +14,7 @@ from voxloop_cloud.graph_path import Costs, Heard, HeardWord
 from voxloop_cloud.hotword_spotter import HotwordTrie, Reading, Spotted
 
 _OVERLAP_FRAMES: Final = 2
-"""So many frames of a word that stays may be a hotword's: where one ends and the next begins is never sure."""
+"""So many frames of a word that stays may be a hotword's, if most are left: where one ends is never quite sure."""
 _MOST_TRIES: Final = 64
 """Spans that are aligned exactly for one text, the most promising first."""
 
@@ -80,7 +80,10 @@ class HotwordSwapper:
         for swap in sorted(taken, key=lambda swap: swap.span.start, reverse=True):
             first, last = swap.span.first, swap.span.last
             numbers = tuple(number for each in passage.heard[first:last] for number in each.numbers)
-            out[first:last] = [_to_heard(self._trie.readings[swap.span.reading], numbers, swap.runs)]
+            hotword = _to_heard(self._trie.readings[swap.span.reading], numbers, swap.runs)
+            before = [each.within(0, hotword.start) for each in out[max(0, first - 1) : first]]
+            after = [each.within(hotword.end, passage.end) for each in out[last : last + 1]]
+            out[max(0, first - 1) : last + 1] = [*before, hotword, *after]
         return out
 
     def _swaps(self, passage: Passage, spotted: Spotted) -> Iterator[_Swap]:
@@ -117,16 +120,20 @@ def _spans(reading: int, start: int, end: int, passage: Passage) -> set[_Span]:
     first = next((place for place, word in enumerate(heard) if word.end > start), len(heard))
     last = next((place for place, word in enumerate(heard) if word.start >= end), len(heard))
     starts = [(first, heard[first - 1].end if first else passage.floor)]
-    if first < last and heard[first].end - start <= _OVERLAP_FRAMES:
+    if first < last and _may_stay(heard[first], heard[first].end - start):
         starts.append((first + 1, start))
     ends = [(last, heard[last].start if last < len(heard) else passage.end)]
-    if first < last and end - heard[last - 1].start <= _OVERLAP_FRAMES:
+    if first < last and _may_stay(heard[last - 1], end - heard[last - 1].start):
         ends.append((last - 1, end))
     return {
         _Span(reading, first, last, start, end)
         for (first, start), (last, end) in product(starts, ends)
         if first <= last and start < end
     }
+
+
+def _may_stay(word: Heard, covered_frames: int) -> bool:
+    return covered_frames <= _OVERLAP_FRAMES and 2 * covered_frames < word.end - word.start
 
 
 def _apart(one: _Span, other: _Span) -> bool:
