@@ -2,9 +2,8 @@
 
 import platform
 import re
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.pipeline import EdgeConfig
@@ -41,8 +40,9 @@ class DeviceConfig(EdgeConfig):
     consent: ConsentConfig = Field(default_factory=ConsentConfig)
     client: ClientConfig = Field(default_factory=ClientConfig)
 
-    @model_validator(mode="after")
-    def _only_what_is_given(self) -> Self:
-        if self.hotwords_only and not self.hotwords:
-            raise ValueError("hotwords_only needs hotwords; give them in the settings, or with --hotwords FILE")
-        return self
+    @field_validator("hotwords_only")
+    @classmethod
+    def _only_what_is_given(cls, only: bool, info: ValidationInfo) -> bool:
+        if only and not info.data.get("hotwords"):
+            raise ValueError("needs hotwords; give them in the settings, or with --hotwords FILE")
+        return only
