@@ -46,6 +46,24 @@ def silence(tmp_path: Path) -> Path:
     return file
 
 
+def test_only_hotwords_are_heard_and_each_clip_is_right(tmp_path: Path) -> None:
+    lines = (QUERIES / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    phrases = tmp_path / "menu.txt"
+    phrases.write_text("\n".join(["open the window", *(json.loads(line)["text"] for line in lines)]), encoding="utf-8")
+    report = replay_report(tmp_path, QUERIES / "lights.flac", "--local", "--hotwords", phrases, "--only-hotwords")
+    assert report["utterances"][0]["text"] == "turn off the lights in the kitchen"
+    phrases.write_text("good morning\nopen the window", encoding="utf-8")
+    report = replay_report(tmp_path, QUERIES / "lights.flac", "--local", "--hotwords", phrases, "--only-hotwords")
+    assert report["utterances"][0]["text"] == ""
+
+
+def test_hotwords_without_effect_are_said_before_anything_is_measured(server: ServerProcess, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("siobhan\n", encoding="utf-8")
+    done = replay(QUERIES / "jazz.flac", "--server", server.address, "--hotwords", tmp_path / "names.txt")
+    assert done.returncode == 2
+    assert "hotwords have no effect on voxloop-tiny 0.0.1" in done.stderr
+
+
 def test_the_report_holds_what_was_promised(server: ServerProcess, tmp_path: Path) -> None:
     report = replay_report(
         tmp_path, QUERIES / "queries.jsonl", "--server", server.address, "--plots", tmp_path / "plots"
