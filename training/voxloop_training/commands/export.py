@@ -13,9 +13,9 @@ from voxloop_cloud.recognizer import Recognizer
 from voxloop_proto.errors import ConfigError, DataError, ModelError
 from voxloop_training.audio_cache import open_cache
 from voxloop_training.corpus import data_root, join_training_cuts
-from voxloop_training.evaluation import evaluate_manifests
 from voxloop_training.export.audit import audit_of
 from voxloop_training.export.bundle_folder import bundle_config, provenance_of, write_bundle
+from voxloop_training.export.bundle_scores import score_bundle
 from voxloop_training.export.onnx_file import write_int8, write_onnx
 from voxloop_training.export.parity import ParityConfig, largest_differences
 from voxloop_training.export.reference import reference_statistics
@@ -91,8 +91,8 @@ def _write(
         write_bundle(folder, config, reference, {}, graph)
     differences = largest_differences(model, full / MODEL_FILE, int8 / MODEL_FILE, chunk)
     dev = [root / manifest for manifest in recipe.data.dev if Path(manifest).stem == "dev"]
-    exact = evaluate_manifests(Recognizer(load_bundle(full)), dev)
-    small = evaluate_manifests(Recognizer(load_bundle(int8)), [*dev, *tests])
+    exact = score_bundle(Recognizer(load_bundle(full)), dev)
+    small = score_bundle(Recognizer(load_bundle(int8)), [*dev, *tests])
     audit = audit_of(ParityConfig(), differences, exact, small)
     write_bundle(int8, config, reference, audit, graph)
     return audit
