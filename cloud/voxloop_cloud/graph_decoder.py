@@ -86,6 +86,7 @@ class GraphDecoder:
         self._places: list[int] = []
         self._committed: list[Heard] = []
         self._lowest_blank = 0.0
+        self._hypothesis: Hypothesis | None = None
         self._hotwords = hotwords and HotwordSearch(hotwords, config, graph.blank_id)
 
     @property
@@ -101,6 +102,7 @@ class GraphDecoder:
     def push(self, log_probs: LogProbs) -> None:
         """Takes the next frames, (T, V) float32, T of any size."""
         while len(log_probs):
+            self._hypothesis = None
             size = _COMMIT_FRAMES - self._frames % _COMMIT_FRAMES
             self._take(log_probs[:size])
             log_probs = log_probs[size:]
@@ -109,9 +111,9 @@ class GraphDecoder:
 
     def hypothesis(self) -> Hypothesis:
         """The best path's words so far; the committed ones are stable."""
-        words = self._words(final=False)
-        stable = _text(self._committed)
-        return Hypothesis(_text(words), len(stable))
+        if self._hypothesis is None:
+            self._hypothesis = Hypothesis(_text(self._words(final=False)), len(_text(self._committed)))
+        return self._hypothesis
 
     def result(self) -> Decoded:
         """Text, words and confidence of all frames so far, as if the sentence ended here.
