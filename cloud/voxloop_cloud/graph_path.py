@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import kaldifst
 import numpy as np
@@ -10,6 +10,11 @@ import numpy.typing as npt
 
 from voxloop_cloud.graph_alignment import Run, align, runs_of
 from voxloop_cloud.graph_lexicon import GraphLexicon
+
+_ARC_FIELDS: Final = 6
+"""Source, target, label, word, and the costs of grammar and sound."""
+_FINAL_FIELDS: Final = 3
+"""Of the last state: itself and the two costs of ending there."""
 
 Costs = npt.NDArray[np.float64]
 
@@ -74,19 +79,12 @@ class BestPath:
 
         What the grammar takes between two frames is counted with the second.
         """
-        arcs = {}
-        for line in self.lattice.to_str(show_weight_one=True).splitlines():
-            fields = line.split()
-            if len(fields) > 3:
-                arcs[fields[0]] = (fields[1], fields[2], sum(map(float, fields[4].split(","))))
-        paid, owed, state = [0.0], 0.0, str(self.lattice.start)
-        while state in arcs:
-            state, label, cost = arcs[state]
-            owed += cost
-            if label != "0":
-                paid.append(paid[-1] + owed)
-                owed = 0.0
-        return np.array(paid)
+        text = self.lattice.to_str(show_weight_one=True)
+        fields = text.replace(",", " ").split()[:-_FINAL_FIELDS]
+        arcs = np.array(fields, np.float64).reshape(-1, _ARC_FIELDS)
+        assert np.array_equal(arcs[:, 1], arcs[:, 0] + 1), "the states of a best path come in order"
+        spent = np.cumsum(arcs[:, 4] + arcs[:, 5])
+        return np.concatenate(([0.0], spent[arcs[:, 2] > 0]))
 
     def _heard(self, number: int, text: str, runs: Sequence[Run]) -> Heard:
         start, end = (runs[0].first, runs[-1].last + 1) if runs else (self.frames, self.frames)

@@ -60,8 +60,8 @@ class Passage:
 
 
 class HotwordSwapper:
-    """Decides by costs: what the best path has paid, sound and grammar, for the frames of some neighbouring words,
-    against the hotword's phones over just those frames at the same acoustic scale, and `cost`."""
+    """One stream's. Decides by costs: what the best path has paid, sound and grammar, for the frames of some
+    neighbouring words, against the hotword's phones over just those frames at the same acoustic scale, and `cost`."""
 
     def __init__(self, trie: HotwordTrie, blank_id: int, acoustic_scale: float, cost: float) -> None:
         """cost: of each hotword, in nats, instead of the grammar's."""
@@ -69,9 +69,11 @@ class HotwordSwapper:
         self._blank_id = blank_id
         self._scale = acoustic_scale
         self._cost = cost
+        self._alignments: dict[tuple[int, int, int], tuple[float, Sequence[Run]]] = {}
 
     def swap(self, passage: Passage, spotted: Spotted) -> list[Heard]:
         """The passage's words with hotwords among them: the best first, then what does not overlap with it."""
+        self._alignments = {key: found for key, found in self._alignments.items() if key[1] >= passage.floor}
         taken: list[_Swap] = []
         for swap in sorted(self._swaps(passage, spotted), key=lambda swap: -swap.gain):
             if all(_apart(swap.span, other.span) for other in taken):
@@ -90,11 +92,20 @@ class HotwordSwapper:
         """Those that gain something. Only the best hopes are aligned."""
         hopes = self._hopes(passage, spotted)
         for span in sorted(hopes, key=lambda span: -hopes[span])[:_MOST_TRIES]:
-            frames = passage.log_probs[span.start - passage.floor : span.end - passage.floor]
-            log_prob, runs = force(frames, self._trie.readings[span.reading].phones, self._blank_id)
+            log_prob, runs = self._aligned(span, passage)
             gain = passage.paid_within(span) + self._scale * log_prob - self._cost
             if gain > 0:
-                yield _Swap(span, gain, [Run(run.phone, run.first + span.start, run.last + span.start) for run in runs])
+                yield _Swap(span, gain, runs)
+
+    def _aligned(self, span: _Span, passage: Passage) -> tuple[float, Sequence[Run]]:
+        """A reading over a span's frames. They stay as they are, so what was aligned once holds."""
+        key = span.reading, span.start, span.end
+        if key not in self._alignments:
+            frames = passage.log_probs[span.start - passage.floor : span.end - passage.floor]
+            log_prob, runs = force(frames, self._trie.readings[span.reading].phones, self._blank_id)
+            shifted = [Run(run.phone, run.first + span.start, run.last + span.start) for run in runs]
+            self._alignments[key] = log_prob, shifted
+        return self._alignments[key]
 
     def _hopes(self, passage: Passage, spotted: Spotted) -> dict[_Span, float]:
         """The most that each span can gain: what is missing of a spotted reading cannot become less."""
