@@ -22,9 +22,11 @@ _SUMMARY = {
     "serve": "Run the recognition server.",
     "models": "List, verify, import and fetch model bundles.",
     "train": "Train a model from a recipe.",
-    "evaluate": "Word errors of a checkpoint or bundle, by set and slice.",
+    "evaluate": "Word errors of a bundle, by set and slice, with costs and a report.",
     "export": "Make a bundle from a training run.",
     "graph": "Make the decoding graph of a bundle of phones from text.",
+    "synthesize": "Let free voices speak sentences, as training or test data.",
+    "card": "Write a bundle's model card from an evaluation.",
 }
 
 
