@@ -13,9 +13,9 @@ import pytest
 
 from voxloop_edge.client import Client, open_channel
 from voxloop_edge.client_config import ClientConfig
-from voxloop_edge.replies import LinkChanged, Reply, TranscriptArrived
+from voxloop_edge.replies import HotwordsIgnored, LinkChanged, Reply, TranscriptArrived
 from voxloop_proto.contract import SCHEMA_VERSION
-from voxloop_proto.errors import ConfigError, OverloadError, UnavailableError
+from voxloop_proto.errors import ConfigError, ContractError, OverloadError, UnavailableError
 from voxloop_proto.events import EncodedEvent, EndReason, SegmentEnded, SegmentMeasures, SegmentPayload, SegmentStarted
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
@@ -51,8 +51,10 @@ class ScriptedServer(pb_grpc.SpeechServiceServicer):
 
 
 @asynccontextmanager
-async def client_of(server: ScriptedServer, replies: list[Reply], **settings: int) -> AsyncIterator[Client]:
-    """A session with a scripted server on a real port."""
+async def client_of(
+    server: ScriptedServer, replies: list[Reply], hello: pb.Hello | None = None, **settings: int
+) -> AsyncIterator[Client]:
+    """A session with a scripted server on a real port. hello: what it says beyond its names."""
     grpc_server = grpc.aio.server()
     pb_grpc.add_SpeechServiceServicer_to_server(server, grpc_server)
     port = grpc_server.add_insecure_port("127.0.0.1:0")
@@ -60,8 +62,9 @@ async def client_of(server: ScriptedServer, replies: list[Reply], **settings: in
     quick = {"first_backoff_ms": 5, "longest_backoff_ms": 20} | settings
     config = ClientConfig(server=f"127.0.0.1:{port}", **quick)
     try:
-        hello = pb.Hello(schema_version=SCHEMA_VERSION, device_id="d", session_id="s")
-        async with open_channel(config) as channel, Client(channel, hello, config, replies.append) as client:
+        whole = pb.Hello(schema_version=SCHEMA_VERSION, device_id="d", session_id="s")
+        whole.MergeFrom(hello or pb.Hello())
+        async with open_channel(config) as channel, Client(channel, whole, config, replies.append) as client:
             yield client
     finally:
         await grpc_server.stop(0)
@@ -88,12 +91,12 @@ async def good(requests: Requests, context: Any) -> Responses:
             yield transcript(request.segment_end.segment_id)
 
 
-def talk(server: ScriptedServer, *segment_ids: int, **settings: int) -> list[Reply]:
+def talk(server: ScriptedServer, *segment_ids: int, hello: pb.Hello | None = None, **settings: int) -> list[Reply]:
     """What the client replies when it says the segments and finishes."""
     replies: list[Reply] = []
 
     async def run() -> None:
-        async with asyncio.timeout(20), client_of(server, replies, **settings) as client:
+        async with asyncio.timeout(20), client_of(server, replies, hello, **settings) as client:
             for event in events(*segment_ids):
                 await client.send(event)
             await client.finish()
@@ -295,3 +298,32 @@ async def _until_end(requests: Requests) -> Requests:
         if request.HasField("segment_end"):
             yield request
             return
+
+
+def test_hotwords_without_effect_are_told_once_and_the_session_goes_on() -> None:
+    async def gone(requests: Any, context: Any) -> Responses:
+        yield WELCOME
+        async for request in requests:
+            if request.HasField("segment_end"):
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+    replies = talk(ScriptedServer([gone, good]), 1, 2, hello=pb.Hello(hotwords=["siobhan"]))
+    assert texts(replies) == ["text 1", "text 2"]
+    assert sum(isinstance(reply, HotwordsIgnored) for reply in replies) == 1
+
+
+def test_hotwords_that_are_taken_need_no_word() -> None:
+    async def taking(requests: Requests, context: Any) -> Responses:
+        yield pb.RecognizeResponse(welcome=pb.Welcome(schema_version=SCHEMA_VERSION, resume_token="t", hotwords=1))
+        async for request in requests:
+            if request.HasField("segment_end"):
+                yield transcript(request.segment_end.segment_id)
+
+    replies = talk(ScriptedServer([taking]), 1, hello=pb.Hello(hotwords=["siobhan"], hotwords_only=True))
+    assert texts(replies) == ["text 1"]
+    assert not any(isinstance(reply, HotwordsIgnored) for reply in replies)
+
+
+def test_a_server_that_would_hear_more_than_the_only_hotwords_is_an_error() -> None:
+    with pytest.raises(ContractError, match="cannot limit its text to hotwords; update it, or leave"):
+        talk(ScriptedServer([good]), 1, hello=pb.Hello(hotwords=["siobhan"], hotwords_only=True))
