@@ -12,7 +12,10 @@ MOST_ROWS: Final = 50
 
 
 class Confusion(BaseModel):
-    """One kind of error. reference or hypothesis is "" where there is none."""
+    """One kind of error. reference or hypothesis is "" where there is none.
+
+    of: how often the references have the word; of one that was made up, how often they have that.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,7 +23,6 @@ class Confusion(BaseModel):
     hypothesis: str
     count: int
     of: int
-    """How often the reference has it: of an insertion, how often its own kind is in the reference."""
 
 
 class ConfusionTable(BaseModel):

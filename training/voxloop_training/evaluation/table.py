@@ -1,12 +1,14 @@
 """The figures of an evaluation in the terminal."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voxloop_edge.report import Percentiles
 from voxloop_training.evaluation.figures import (
     ComparedFigures,
     DifferenceFigures,
@@ -16,10 +18,14 @@ from voxloop_training.evaluation.figures import (
     SystemFigures,
 )
 
+_FILE_COLUMNS: Final = 120
+
 
 def print_report(report: EvaluationReport) -> None:
     """A table per system, and one of how they differ from the first."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _FILE_COLUMNS
     console.print(_system_table(report.system, report.sets))
     for other in report.compared:
         console.print(_system_table(other.system, other.sets))
@@ -28,10 +34,11 @@ def print_report(report: EvaluationReport) -> None:
 
 
 def _system_table(system: SystemFigures, sets: Mapping[str, SetFigures]) -> Table:
-    table = _table(f"{system.label}, {system.mode}", "clips", "WER % (95 %)", "right %", "CPU s/s", "p50/p95 ms")
+    title = system.label if system.label.endswith(system.mode) else f"{system.label}, {system.mode}"
+    table = _table(title, "clips", "WER % (95 %)", "right %", "CPU s/s", "p50/p95 ms")
     for name, figures in sets.items():
         right = percent_of(figures.clips_right_ratio)
-        cells = (str(figures.clips), wer_of(figures), right, cpu_of(figures), latency_of(figures))
+        cells = (str(figures.clips), wer_of(figures), right, cpu_of(figures), latency_of(figures.latency_ms))
         table.add_row(escape(name), *cells)
     return table
 
@@ -83,7 +90,6 @@ def cpu_of(figures: SetFigures) -> str:
     return "-" if figures.cpu_s_per_audio_s is None else f"{figures.cpu_s_per_audio_s:.4f}"
 
 
-def latency_of(figures: SetFigures) -> str:
-    """Median and 95th percentile."""
-    latency = figures.latency_ms
+def latency_of(latency: Percentiles) -> str:
+    """Median and 95th percentile, in ms."""
     return "-" if latency.p50 is None or latency.p95 is None else f"{latency.p50:.0f}/{latency.p95:.0f}"
