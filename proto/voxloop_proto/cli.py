@@ -15,6 +15,7 @@ from voxloop_proto.errors import ConfigError, VoxloopError, row_of
 
 INTERRUPTED_EXIT_CODE = 130
 _GROUP = "voxloop.commands"
+_EXTRA_OF_COMMAND = {"evaluate": "evaluate"}  # those that need less than their package does
 _EXTRA_OF_PACKAGE = {"voxloop_edge": "edge", "voxloop_cloud": "cloud", "voxloop_training": "training"}
 _SUMMARY = {
     "listen": "Transcribe the microphone, live.",
@@ -82,7 +83,7 @@ def _load(point: EntryPoint) -> Any:
 
 def _missing_extra(command: str, error: ModuleNotFoundError) -> ConfigError:
     module = next(iter(entry_points(group=_GROUP, name=command))).module
-    extra = _EXTRA_OF_PACKAGE.get(module.split(".")[0], module)
+    extra = _EXTRA_OF_COMMAND.get(command) or _EXTRA_OF_PACKAGE.get(module.split(".")[0], module)
     return ConfigError(
         f"'voxloop {command}' needs the library '{error.name}', which is not installed; "
         f"install it with: pip install 'voxloop[{extra}]'"
