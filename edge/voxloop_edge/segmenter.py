@@ -16,7 +16,7 @@ class SegmenterConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_speech_ms: int = Field(120, ge=10, le=2000, description="voiced sound that begins a segment, in ms")
+    min_speech_ms: int = Field(90, ge=10, le=2000, description="voiced sound that begins a segment, in ms")
     onset_window_ms: int = Field(180, ge=10, le=3000, description="time in which min_speech_ms must be heard, in ms")
     max_segment_ms: int = Field(20_000, ge=1000, le=60_000, description="longest segment, in ms; more is split")
     split_window_ms: int = Field(
