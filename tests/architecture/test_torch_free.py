@@ -1,4 +1,4 @@
-"""The edge and the cloud never touch torch: not when they run, and not when they are installed."""
+"""Edge, cloud and evaluation never touch torch: not when they run, and not when they are installed."""
 
 import subprocess
 import sys
@@ -57,15 +57,15 @@ def required(extras: set[str]) -> set[str]:
     return {name for name, _ in found}
 
 
-@pytest.mark.parametrize("package", ["voxloop_proto", "voxloop_edge", "voxloop_cloud"])
+@pytest.mark.parametrize("package", ["voxloop_proto", "voxloop_edge", "voxloop_cloud", "voxloop_training.evaluation"])
 def test_every_module_can_be_imported_without_torch(package: str) -> None:
     code = [sys.executable, "-W", "ignore", "-c", IMPORT_ALL, package, ",".join(FORBIDDEN)]
     done = subprocess.run(code, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_installing_the_edge_and_the_cloud_brings_no_torch() -> None:
-    assert required({"edge", "cloud", "onnx-vad"}) & FORBIDDEN == set()
+def test_installing_what_serves_and_measures_brings_no_torch() -> None:
+    assert required({"edge", "cloud", "onnx-vad", "evaluate"}) & FORBIDDEN == set()
 
 
 def test_the_search_through_requirements_does_find_torch_where_it_is() -> None:

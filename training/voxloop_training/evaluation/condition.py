@@ -12,7 +12,7 @@ from voxloop_proto.errors import ConfigError
 _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, "=": operator.eq, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
-_FORM = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|=|>|<)\s*(.+?)\s*")
+_FORM = re.compile(r"\s*([^<>=!]+?)\s*(>=|<=|!=|=|>|<)\s*([^<>=!].*?)\s*")
 
 
 @dataclass(frozen=True, slots=True)
