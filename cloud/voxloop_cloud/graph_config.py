@@ -25,6 +25,9 @@ class DecoderConfig(BaseModel):
     commit_ms: float = Field(
         1000.0, ge=0, le=60_000, description="a word that ended so long ago in the best path will not change any more"
     )
+    least_evidence: float = Field(
+        3.5, ge=-100, le=100, description="a text's phones must be so much likelier than silence on average, nats"
+    )
     alternatives: int = Field(0, ge=0, le=20, description="how many other texts a transcript may come with")
     hotword_cost: float = Field(
         2.0, ge=-40, le=100, description="what a hotword costs in place of the grammar's words, beyond 1.5 log N, nats"

@@ -66,6 +66,8 @@ class GraphDecoder:
     stay even if a later best path has others in their place, which is rare and costs less than text that flickers.
     Blanks that are sure are searched once per run of them; a run of blanks says the same however long it is.
     With hotwords, what is looked at is the best path with those in it that explain their frames better.
+    A grammar makes words of any sound. Of a sneeze they are hardly likelier than silence, and are not written
+    (least_evidence), unless some of them are stable already.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class GraphDecoder:
         phones, the text's the mean over all of them. Of a null transcript as in CtcDecoder.
         """
         heard = _written(self._words(final=True))
+        heard = heard if self._committed or self._is_evident(heard) else []
         confidences = [[self._probability(run) for run in word.runs] for word in heard]
         words = tuple(self._to_word(word, found) for word, found in zip(heard, confidences, strict=True))
         phones = [probability for found in confidences for probability in found]
@@ -160,6 +163,8 @@ class GraphDecoder:
         """Makes words stable that ended long enough ago and have a word after them."""
         limit = self._frames - self._config.commit_ms / self._frame_ms
         words = self._words(final=False)[:-1]
+        if not self._committed and not self._is_evident(_written(words)):
+            return
         while len(self._committed) < len(words) and self._edges(words[len(self._committed)])[1] <= limit:
             self._committed.append(words[len(self._committed)])
 
@@ -191,6 +196,16 @@ class GraphDecoder:
         else:
             following = [each for each in best if each.start >= self._committed_end]
         return [each.within(self._committed_end, len(self._places)) for each in following]
+
+    def _is_evident(self, heard: Sequence[HeardWord]) -> bool:
+        """Whether the words' phones, each at its best frame, are likelier than silence by enough on average."""
+        evidence = [self._evidence(run) for word in heard for run in word.runs]
+        return not evidence or _mean(evidence) >= self._config.least_evidence
+
+    def _evidence(self, run: Run) -> float:
+        frames = self._searched[run.first : run.last + 1]
+        likelier = max(float(frame[run.phone] - frame[self._graph.blank_id]) for frame in frames)
+        return likelier + self._graph.blank_cost
 
     def _probability(self, run: Run) -> float:
         return _probability(max(float(self._searched[frame][run.phone]) for frame in range(run.first, run.last + 1)))

@@ -24,7 +24,14 @@ ENTRIES = [
 ]
 COSTS = [1.0, 1.5, 2.0, 2.5, 1.2]
 LEXICON = GraphLexicon(ENTRIES)
-WIDE = DecoderConfig(beam=100, max_active=100_000, blank_threshold=1, commit_ms=60_000)
+
+
+def search_config(**settings: float) -> DecoderConfig:
+    """Settings under which nothing is too unlikely to be written: random frames say little."""
+    return DecoderConfig.model_validate({"least_evidence": -100.0, **settings})
+
+
+WIDE = search_config(beam=100, max_active=100_000, blank_threshold=1, commit_ms=60_000)
 GRAPH = decoding_graph(loop_graph(ENTRIES, COSTS, BLANK), LEXICON, WIDE)
 
 seeds = st.integers(0, 10_000)
@@ -50,7 +57,7 @@ def cost_of(words: tuple[str, ...]) -> float:
 @settings(max_examples=60, deadline=None)
 @given(seed=seeds, frames=st.integers(0, 6))
 def test_the_text_is_the_best_one_by_the_definition(seed: int, frames: int) -> None:
-    log_probs, exact = random_frames(seed, frames, BLANK + 1), DecoderConfig(acoustic_scale=1.0)
+    log_probs, exact = random_frames(seed, frames, BLANK + 1), search_config(acoustic_scale=1.0)
     assert tuple(decode(log_probs, exact).text.split()) == best_words(log_probs, LEXICON, cost_of, most_words=4)
 
 
@@ -60,14 +67,14 @@ def test_the_outcome_does_not_depend_on_how_the_frames_were_cut(
     seed: int, frames: int, sizes: list[int], commit_ms: float
 ) -> None:
     log_probs = random_frames(seed, frames, BLANK + 1)
-    config = DecoderConfig(commit_ms=commit_ms, blank_threshold=0.5)
+    config = search_config(commit_ms=commit_ms, blank_threshold=0.5)
     assert decode(log_probs, config, sizes) == decode(log_probs, config)
 
 
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, frames=st.integers(0, 120), commit_ms=st.sampled_from([0.0, 100.0, 400.0]))
 def test_what_a_hypothesis_calls_stable_never_changes(seed: int, frames: int, commit_ms: float) -> None:
-    decoder, stable = GraphDecoder(GRAPH, DecoderConfig(commit_ms=commit_ms), FRAME_MS), ""
+    decoder, stable = GraphDecoder(GRAPH, search_config(commit_ms=commit_ms), FRAME_MS), ""
     for frame in random_frames(seed, frames, BLANK + 1):
         decoder.push(frame[None])
         hypothesis = decoder.hypothesis()
@@ -80,7 +87,7 @@ def test_what_a_hypothesis_calls_stable_never_changes(seed: int, frames: int, co
 @settings(max_examples=40, deadline=None)
 @given(seed=seeds, frames=st.integers(0, 120), threshold=st.sampled_from([0.3, 0.6, 1.0]))
 def test_words_are_the_texts_words_in_order_and_within_the_frames(seed: int, frames: int, threshold: float) -> None:
-    decoded = decode(random_frames(seed, frames, BLANK + 1), DecoderConfig(blank_threshold=threshold))
+    decoded = decode(random_frames(seed, frames, BLANK + 1), search_config(blank_threshold=threshold))
     assert [word.text for word in decoded.words] == decoded.text.split()
     edges = [edge for word in decoded.words for edge in (word.start_ms, word.end_ms)]
     assert edges == sorted(edges)
@@ -90,7 +97,7 @@ def test_words_are_the_texts_words_in_order_and_within_the_frames(seed: int, fra
 
 def test_a_word_lasts_from_its_first_phones_first_frame_to_its_last_phones_last_frame() -> None:
     path = [BLANK] * 5 + [C, C, A, BLANK, B, B] + [BLANK] * 8 + [C] + [BLANK] * 3
-    (first, second) = decode(spoken_frames(path, BLANK + 1, 0.99), DecoderConfig(blank_threshold=0.9)).words
+    (first, second) = decode(spoken_frames(path, BLANK + 1, 0.99), search_config(blank_threshold=0.9)).words
     assert (first.text, first.start_ms, first.end_ms) == ("cab", 100.0, 220.0)
     assert (second.text, second.start_ms, second.end_ms) == ("sea", 380.0, 400.0)
     assert first.confidence == pytest.approx(0.99)
@@ -114,7 +121,7 @@ def test_no_frames_give_no_words_and_no_confidence() -> None:
 
 
 def test_blanks_that_are_sure_cost_one_frame_of_search_however_many_they_are() -> None:
-    decoder = GraphDecoder(GRAPH, DecoderConfig(blank_threshold=0.9), FRAME_MS)
+    decoder = GraphDecoder(GRAPH, search_config(blank_threshold=0.9), FRAME_MS)
     decoder.push(spoken_frames([A, *[BLANK] * 500, B], BLANK + 1, 0.95))
     assert decoder.searched_frames == 3
     assert decoder.result().text == "ab"
@@ -132,7 +139,7 @@ def test_a_reward_for_words_makes_more_of_them() -> None:
 @settings(max_examples=30, deadline=None)
 @given(seed=seeds, frames=st.integers(1, 40))
 def test_alternatives_are_other_texts_the_likeliest_first(seed: int, frames: int) -> None:
-    decoded = decode(random_frames(seed, frames, BLANK + 1), DecoderConfig(alternatives=3))
+    decoded = decode(random_frames(seed, frames, BLANK + 1), search_config(alternatives=3))
     texts = [other.text for other in decoded.alternatives]
     confidences = [other.confidence for other in decoded.alternatives]
     assert len({*texts, decoded.text}) == len(texts) + 1
@@ -144,7 +151,24 @@ def test_alternatives_are_other_texts_the_likeliest_first(seed: int, frames: int
 def test_what_sounds_nearly_alike_is_an_alternative() -> None:
     frames = spoken_frames([C, BLANK, A, BLANK, B], BLANK + 1, 0.9)
     frames[4, [B, BLANK]] = np.log([0.5, 0.45])
-    decoded = decode(frames, DecoderConfig(alternatives=2))
+    decoded = decode(frames, search_config(alternatives=2))
     assert decoded.text == "cab"
-    other = decode(spoken_frames([A, B, BLANK, BLANK, C], BLANK + 1, 0.5), DecoderConfig(alternatives=8))
+    other = decode(spoken_frames([A, B, BLANK, BLANK, C], BLANK + 1, 0.5), search_config(alternatives=8))
     assert {"ab sea", "abc"} - {other.text} <= {each.text for each in other.alternatives}
+
+
+@pytest.mark.parametrize(("likelier_nats", "written"), [(1.0, False), (3.0, False), (4.0, True), (9.0, True)])
+def test_words_that_are_hardly_likelier_than_silence_are_not_written(likelier_nats: float, written: bool) -> None:
+    config = search_config(acoustic_scale=5.0, least_evidence=3.5, commit_ms=0.0)
+    decoder = GraphDecoder(GRAPH, config, FRAME_MS)
+    decoder.push(np.repeat(frames_of([C, A, B, C, A, B], likelier_nats), 8, axis=0))
+    assert decoder.result().text == ("cab cab" if written else "")
+    assert (decoder.hypothesis().stable_characters > 0) == written
+
+
+def frames_of(phones: Sequence[int], likelier_nats: float) -> LogProbs:
+    """A frame for each phone, which is so much likelier than the blank; all else is far less likely."""
+    scores = np.full((len(phones), BLANK + 1), -20.0, np.float32)
+    scores[:, BLANK] = 0.0
+    scores[np.arange(len(phones)), phones] = likelier_nats
+    return np.asarray(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)), np.float32)

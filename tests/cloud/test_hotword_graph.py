@@ -24,7 +24,9 @@ WAYS: dict[str, tuple[Pronunciation, ...]] = {
     "sea": ((C,),),
     "cab": ((C, A, B), (C, A)),
 }
-CONFIG = DecoderConfig(beam=100, max_active=100_000, acoustic_scale=1.0, blank_threshold=1, phrase_blank_cost=0)
+CONFIG = DecoderConfig(
+    beam=100, max_active=100_000, acoustic_scale=1.0, blank_threshold=1, phrase_blank_cost=0, least_evidence=-100
+)
 NOTHING_ELSE = CONFIG.model_copy(update={"unknown_phone_cost": 100})
 
 seeds = st.integers(0, 10_000)
