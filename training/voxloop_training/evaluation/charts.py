@@ -67,7 +67,7 @@ def draw_calibration(calibrations: Mapping[str, Calibration]) -> str:
             areas = [8 + 120 * each.words / calibration.words for each in calibration.bins]
             colour = _SERIES[number % SERIES_COLOURS]
             axes.plot(confidences, ratios, color=colour, linewidth=1.4, label=name)
-            axes.scatter(confidences, ratios, s=areas, color=colour)
+            axes.scatter(confidences, ratios, s=areas, color=colour, clip_on=False, zorder=3)
         axes.set(xlabel="confidence of a word", ylabel="share that is right", xlim=(0, 1.02), ylim=(0, 1.02))
         return _close(figure, axes, curves=len(calibrations))
 
