@@ -109,13 +109,21 @@ def test_the_page_asks_for_nothing_outside_itself(evaluation: tuple[dict[str, An
     assert not {"script", "link", "iframe", "img"} & set(links.tags)
 
 
-def test_the_page_shows_curves_intervals_and_sound(evaluation: tuple[dict[str, Any], str]) -> None:
+def test_the_page_shows_curves_and_sound(evaluation: tuple[dict[str, Any], str]) -> None:
     report, page = evaluation
     links = Links(page)
     assert links.tags.count("svg") == 2, "WER over look-ahead, and the confidence"
     assert 1 <= links.tags.count("audio") <= 3
-    assert 'class="interval"' in page
     assert all(other["system"]["label"] in page for other in report["compared"])
+
+
+def test_bars_show_their_intervals(evaluation: tuple[dict[str, Any], str]) -> None:
+    report, _ = evaluation
+    figures = report["sets"]["queries/queries"] | {"wer": 0.5, "wer_low": 0.25, "wer_high": 1.0, "slices": {}}
+    page = render_page(EvaluationReport.model_validate(report | {"sets": {"tiny": figures}, "compared": []}), [])
+    assert 'class="fill" style="width: 50.0%"' in page
+    assert 'class="interval" style="left: 25.0%; width: 75.0%"' in page
+    assert "50.0 (25.0 to 100.0) %" in page
 
 
 def test_what_clips_and_bundles_are_called_cannot_break_the_page(evaluation: tuple[dict[str, Any], str]) -> None:
@@ -137,7 +145,9 @@ def test_sets_without_transcripts_have_a_page_too(tiny: Path, tmp_path: Path) ->
     assert figures["wer"] is None
     assert figures["clips"] == 1
     assert figures["cpu_s_per_audio_s"] > 0
-    assert "<audio" not in (tmp_path / "page.html").read_text()
+    page = (tmp_path / "page.html").read_text()
+    assert "there is no error rate" in page
+    assert "<audio" not in page
 
 
 def test_a_clip_that_cannot_be_read_is_named_and_the_others_are_scored(tiny: Path, tmp_path: Path) -> None:
