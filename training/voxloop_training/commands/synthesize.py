@@ -1,6 +1,5 @@
 """`voxloop synthesize`: speech from text, in free voices."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Annotated
@@ -28,18 +27,18 @@ def synthesize(
 ) -> None:
     """Let free voices of Debian speak sentences. The same recipe, text and engines give the same clips.
 
-    A run that was broken off goes on where it was. To train on the outcome, name OUT_DIR/train.jsonl among a training
-    recipe's manifests.
+    A run that was broken off, by Ctrl-C too, goes on where it was. OUT_DIR/README.md says whose voices these are.
+    To train on the outcome, name OUT_DIR/train.jsonl in a training recipe's data.train, as an absolute path.
     """
     recipe = load_synthesis(recipe_file)
-    for engine in dict.fromkeys(VOICES[share.voice].engine for share in recipe.voices):
-        require(engine)
+    for share in recipe.voices:
+        require(VOICES[share.voice])
     folder = text or Path(os.environ.get("VOXLOOP_SHARED", "../shared"), "text")
     if not folder.is_dir():
         raise ConfigError(f"no text in {folder}; give --text FOLDER, or set VOXLOOP_SHARED to the folder above it")
     with Progress() as bar:
         task = bar.add_task("speaking", total=60 * sum(share.minutes for share in recipe.voices))
-        clips = say(recipe, folder, out_dir.resolve(), threads, lambda seconds: bar.advance(task, seconds))
-    for split, count in clips.items():
-        digest = hashlib.sha256((out_dir / f"{split}.jsonl").read_bytes()).hexdigest()
-        log.info("spoken", split=split, clips=count, manifest_sha256=digest)
+        manifests = say(recipe, folder, out_dir.resolve(), threads, lambda seconds: bar.advance(task, seconds))
+    for split, manifest in manifests.items():
+        hours = round(manifest.hours, 2)
+        log.info("spoken", split=split, clips=len(manifest.rows), hours=hours, manifest_sha256=manifest.sha256)

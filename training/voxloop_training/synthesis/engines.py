@@ -1,5 +1,6 @@
 """Debian's speech engines, each a program that is run for a few sentences."""
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +19,8 @@ from voxloop_training.synthesis.voices import PACKAGES, Engine, Voice
 
 _WORDS_PER_MINUTE: Final = 165
 """espeak-ng's pace at which a text takes about as long as with the others."""
+_SPEAKABLE: Final = re.compile("[a-z'][a-z' ]*")
+"""Nothing that an engine would take for an option or for Scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +31,37 @@ class Manner:
     size_ratio: float = 1.0
 
 
-def require(engine: Engine) -> None:
-    """Raises ConfigError if the engine is not installed."""
-    if shutil.which(engine) is None:
-        raise ConfigError(f"no {engine} here; install it as root: apt-get install {PACKAGES[engine]}")
+def require(voice: Voice) -> None:
+    """Raises ConfigError if the engine or its voice is not installed: flite and espeak-ng would take another one."""
+    if shutil.which(voice.engine) is None:
+        raise ConfigError(f"no {voice.engine} here; install it as root: apt-get install {PACKAGES[voice.engine]}")
+    missing = sorted(set(voice.name.split("+")) - _names_listed(voice.engine))
+    if missing:
+        there = f"{voice.engine} has no voice {' or '.join(missing)} here"
+        raise ConfigError(f"{there}; install it as root: apt-get install {PACKAGES[voice.engine]}")
+
+
+def _names_listed(engine: Engine) -> set[str]:
+    """What an engine says that it has: voices, of espeak-ng languages and variants."""
+    if engine == "festival":
+        said = _run("festival", "--pipe", said="(print (voice.list))")
+    elif engine == "flite":
+        said = _run("flite", "-lv")
+    else:
+        said = _run("espeak-ng", "--voices") + _run("espeak-ng", "--voices=variant")
+    return set(re.findall(r"[\w-]+", said))
 
 
 def speak(voice: Voice, texts: Sequence[str], manner: Manner) -> list[Pcm]:
     """Each text in a voice, (N,) float32 at 16 kHz, without silence around it.
 
     The engine speaks slower by the speaker's size, and is then played faster: that moves formants and pitch together,
-    as in a smaller speaker, and keeps the pace. Raises DataError for a text that comes out empty.
+    as in a smaller speaker, and keeps the pace. texts: a-z, apostrophe and space. Raises DataError for others, and for
+    one that comes out empty.
     """
+    for text in texts:
+        if not _SPEAKABLE.fullmatch(text):
+            raise DataError(f"cannot speak {text!r}: only a-z, apostrophe and space, not a space first")
     with tempfile.TemporaryDirectory(prefix="voxloop-speech-") as folder:
         files = [Path(folder, f"{index}.wav") for index in range(len(texts))]
         _ENGINES[voice.engine](voice.name, texts, manner.pace_ratio / manner.size_ratio, files)
@@ -70,10 +92,12 @@ def _festival(name: str, texts: Sequence[str], pace_ratio: float, files: Sequenc
 _ENGINES: Final = {"espeak-ng": _espeak, "festival": _festival, "flite": _flite}
 
 
-def _run(*command: str, said: str = "") -> None:
-    ended = subprocess.run(command, input=said, capture_output=True, text=True, check=False)
+def _run(*command: str, said: str = "") -> str:
+    """What the engine prints. Ctrl-C is not for it: a batch that has begun is finished."""
+    ended = subprocess.run(command, input=said, capture_output=True, text=True, check=False, start_new_session=True)
     if ended.returncode:
         raise DataError(f"{command[0]} failed with exit code {ended.returncode}: {ended.stderr.strip()[-300:]}")
+    return ended.stdout
 
 
 def _read(file: Path, size_ratio: float, text: str) -> Pcm:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voxloop_proto.errors import ConfigError
-from voxloop_training.synthesis.voices import VOICES
+from voxloop_training.synthesis.voices import TEST_PERSONS, VOICES
 
 Split = Literal["train", "dev", "test"]
 Kind = Literal["queries", "everyday", "books", "digits", "words"]
@@ -28,6 +28,12 @@ class VoiceShare(BaseModel):
         if voice not in VOICES:
             raise ValueError(f"no such voice; there are {', '.join(VOICES)}")
         return voice
+
+    @model_validator(mode="after")
+    def _test_persons_are_only_tested_on(self) -> "VoiceShare":
+        if VOICES[self.voice].person in TEST_PERSONS and self.split != "test":
+            raise ValueError(f'{self.voice} is kept for tests; give it split = "test", or choose another voice')
+        return self
 
 
 class SynthesisRecipe(BaseModel):

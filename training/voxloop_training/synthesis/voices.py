@@ -23,7 +23,7 @@ class Voice:
     licence: str
 
 
-_FORMANTS: Final = "rules, no recordings; what the GPL program speaks is free of its licence"
+_FORMANTS: Final = "GPL-3 program; formant rules, and recorded consonants in its data, (c) Duddington, Dunn and others"
 _CMU: Final = "BSD-like, (c) Carnegie Mellon University"
 _ESPEAK: Final = (
     "en-us+m1", "en-us+m3", "en-us+m7", "en-us+f2", "en-us+f4", "en-gb+m2", "en-gb+f1", "en-gb-x-rp+m4",
@@ -34,7 +34,7 @@ VOICES: Final = {
     f"{voice.engine}/{voice.name}": voice
     for voice in (
         *(Voice("espeak-ng", name, f"espeak-{name}", _FORMANTS) for name in _ESPEAK),
-        Voice("festival", "kal_diphone", "kal", _CMU),
+        Voice("festival", "kal_diphone", "kal", "BSD-like, (c) Alan W Black and Kevin Lenzo"),
         Voice("festival", "ked_diphone", "ked", "BSD-like, (c) University of Edinburgh, CSTR"),
         Voice("flite", "kal16", "kal", _CMU),
         Voice("flite", "slt", "slt", _CMU),
@@ -42,4 +42,8 @@ VOICES: Final = {
         Voice("flite", "awb", "awb", _CMU),
     )
 }
-"""By engine/name. RHVoice's evgeniy-eng and lyubov are non-commercial, pico's data is of unclear origin: not here."""
+"""By engine/name; a model that heard any of them may be shipped. Not here: RHVoice's evgeniy-eng and lyubov are
+non-commercial, pico's data is of unclear origin, MBROLA's voices are not free."""
+
+TEST_PERSONS: Final = frozenset({"slt", "rms", "awb"})
+"""They are only ever heard in tests, and in the demo's queries: nothing is trained on them or chosen by them."""
