@@ -10,6 +10,10 @@ CREDITS: Final = {
     "free-spoken-digits": "CC BY-SA 4.0, Free Spoken Digit Dataset (Jackson et al.)",
     "vctk-p239": "ODC-By, VCTK (CSTR, University of Edinburgh)",
     "esc10-noise": "CC BY 3.0, ESC-10 (Piczak)",
+    "synthetic": (
+        "synthesised: festival's kal (BSD-like, A. W. Black and K. Lenzo) and ked (BSD-like, University of Edinburgh), "
+        "espeak-ng (GPL-3 program, J. Duddington, R. Dunn and others)"
+    ),
 }
 
 TEXT_CREDITS: Final = {
