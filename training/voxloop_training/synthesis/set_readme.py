@@ -31,7 +31,7 @@ def set_readme(recipe: SynthesisRecipe, manifests: Mapping[str, Manifest]) -> st
         for share in recipe.voices
     ]
     return (
-        f"# Synthetic speech, seed {recipe.seed}\n\nMade by `voxloop synthesize`; nobody was recorded for it.\n\n"
+        f"# Synthetic speech, seed {recipe.seed}\n\nMade by `voxloop synthesize`; each clip is an engine speaking.\n\n"
         "| manifest | clips | hours | SHA-256 |\n|---|---|---|---|\n" + "\n".join(sums) + "\n\n"
         "| voice | split | minutes | licence |\n|---|---|---|---|\n" + "\n".join(voices) + "\n"
     )
