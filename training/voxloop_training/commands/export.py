@@ -32,20 +32,27 @@ def export(
     name: Annotated[str, typer.Option(help="name of the bundle")] = "voxloop-en-small",
     version: Annotated[str, typer.Option(help="version of the bundle")] = "0.1.0",
     parent: Annotated[str, typer.Option(help="name and version of the bundle that this one replaces")] = "",
-    average: Annotated[int, typer.Option(min=1, help="how many of the last checkpoints to average")] = 4,
+    average: Annotated[int, typer.Option(min=1, help="how many of the last checkpoints to average")] = 1,
     test: Annotated[list[Path] | None, typer.Option(help="manifest that the audit reports on; may be repeated")] = None,
     graph: Annotated[
         Path | None, typer.Option(help="folder that `voxloop graph` filled: export the phone head, decoded through it")
     ] = None,
+    precision: Annotated[Literal["int8", "fp32"], typer.Option(help="of the weights in the bundle")] = "int8",
+    chunk_frames: Annotated[
+        int | None, typer.Option(min=1, max=64, help="frames of 40 ms that a step hears; default: the recipe's")
+    ] = None,
     force: Annotated[bool, typer.Option(help="write the bundle even when a gate does not hold")] = False,
 ) -> None:
-    """Average the last checkpoints, write ONNX and int8, prove that they agree, and write the bundle with its audit."""
+    """Write ONNX in float32 and int8, prove that they agree, and write the bundle with its audit.
+
+    Once the learning rate has come down, the last checkpoint is the best; of a run that was broken off, average 2 to 4.
+    """
     if out_dir.exists() and any(out_dir.iterdir()) and not (out_dir / CHECKSUM_FILE).is_file():
         raise ConfigError(f"{out_dir} holds something else than a bundle; give a new or an empty folder")
     checkpoints = sorted((run_dir / "checkpoints").glob("step-*.pt"))[-average:]
     if not checkpoints:
         raise DataError(f"{run_dir} has no checkpoints; train first")
-    model, recipe = load_model(checkpoints), recipe_of(checkpoints[-1])
+    model, recipe = load_model(checkpoints), _with_chunk(recipe_of(checkpoints[-1]), chunk_frames)
     if graph and model.phone_head is None:
         raise ConfigError(f"{run_dir} trained no phones (model.phones is 0 in its recipe), so --graph has no use there")
     model.writes_phones = graph is not None
@@ -55,7 +62,7 @@ def export(
         full, int8 = Path(scratch, "fp32"), Path(scratch, "int8")
         audit = _write(model, recipe, full, int8, (name, version, parent), hours, test or [], graph)
         if audit["passed"] or force:
-            _replace(out_dir, int8, Path(scratch, "old"))
+            _replace(out_dir, int8 if precision == "int8" else full, Path(scratch, "old"))
     for gate, holds in audit["gates"].items():
         log.info("gate", name=gate, holds=holds)
     log.info("exported", bundle=str(out_dir), parity=audit["parity"])
@@ -85,17 +92,28 @@ def _write(
     write_onnx(model, chunk, full / MODEL_FILE)
     write_int8(full / MODEL_FILE, int8 / MODEL_FILE)
     parameters = sum(weight.numel() for weight in model.parameters())
-    for folder, kind in ((full, "none"), (int8, "int8-dynamic")):
-        tokens: Literal["characters", "phones"] = "phones" if graph else "characters"
-        config = bundle_config(recipe, name, version, parameters, kind, provenance, tokens)
+    tokens: Literal["characters", "phones"] = "phones" if graph else "characters"
+    configs = {
+        folder: bundle_config(recipe, name, version, parameters, kind, provenance, tokens)
+        for folder, kind in ((full, "none"), (int8, "int8-dynamic"))
+    }
+    for folder, config in configs.items():
         write_bundle(folder, config, reference, {}, graph)
     differences = largest_differences(model, full / MODEL_FILE, int8 / MODEL_FILE, chunk)
     dev = [root / manifest for manifest in recipe.data.dev if Path(manifest).stem == "dev"]
     exact = score_bundle(Recognizer(load_bundle(full)), dev)
     small = score_bundle(Recognizer(load_bundle(int8)), [*dev, *tests])
     audit = audit_of(ParityConfig(), differences, exact, small)
-    write_bundle(int8, config, reference, audit, graph)
+    for folder, config in configs.items():
+        write_bundle(folder, config, reference, audit, graph)
     return audit
+
+
+def _with_chunk(recipe: Recipe, chunk_frames: int | None) -> Recipe:
+    """The recipe as if the model were served with that chunk; models are trained for several."""
+    if chunk_frames is None:
+        return recipe
+    return recipe.model_copy(update={"loop": recipe.loop.model_copy(update={"dev_chunk_frames": chunk_frames})})
 
 
 def _replace(out_dir: Path, fresh: Path, old: Path) -> None:
