@@ -9,7 +9,6 @@ CREDITS: Final = {
     "speech-commands": "CC BY 4.0, Google Speech Commands (Warden)",
     "free-spoken-digits": "CC BY-SA 4.0, Free Spoken Digit Dataset (Jackson et al.)",
     "vctk-p239": "ODC-By, VCTK (CSTR, University of Edinburgh)",
-    "synthetic": "festival's kal and ked (BSD-like), espeak-ng (GPL-3 program), sentences as of grammar-text",
     "esc10-noise": "CC BY 3.0, ESC-10 (Piczak)",
     "synthetic": (
         "synthesised: festival's kal (BSD-like, A. W. Black and K. Lenzo) and ked (BSD-like, University of Edinburgh), "
