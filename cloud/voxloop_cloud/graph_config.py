@@ -26,7 +26,7 @@ class DecoderConfig(BaseModel):
         1000.0, ge=0, le=60_000, description="a word that ended so long ago in the best path will not change any more"
     )
     least_evidence: float = Field(
-        3.5, ge=-100, le=100, description="a text's phones must be so much likelier than silence on average, nats"
+        3.8, ge=-100, le=100, description="a text's phones must be so much likelier than silence on average, nats"
     )
     alternatives: int = Field(0, ge=0, le=20, description="how many other texts a transcript may come with")
     hotword_cost: float = Field(
@@ -35,12 +35,12 @@ class DecoderConfig(BaseModel):
     hotword_phone_limit: float = Field(
         2.0, gt=0, le=100, description="a hotword is looked at if its phones are at most so unlikely on average, nats"
     )
-    phrase_cost: float = Field(0.0, ge=-40, le=100, description="only hotwords: what each one costs beyond log N, nats")
+    phrase_cost: float = Field(7.0, ge=-40, le=100, description="only hotwords: what each one costs beyond log N, nats")
     phrase_blank_cost: float = Field(
-        2.0, ge=0, le=20, description="only hotwords: taken off each blank's log-probability, as something was said"
+        4.0, ge=0, le=20, description="only hotwords: taken off each blank's log-probability, as something was said"
     )
     unknown_phone_cost: float = Field(
-        4.0, ge=0, le=100, description="only hotwords: what each phone costs of a segment that has none of them, nats"
+        8.0, ge=0, le=100, description="only hotwords: what each phone costs of a segment that has none of them, nats"
     )
 
     def for_phrases(self) -> Self:
