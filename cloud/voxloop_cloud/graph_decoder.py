@@ -66,8 +66,8 @@ class GraphDecoder:
     stay even if a later best path has others in their place, which is rare and costs less than text that flickers.
     Blanks that are sure are searched once per run of them; a run of blanks says the same however long it is.
     With hotwords, what is looked at is the best path with those in it that explain their frames better.
-    A grammar makes words of any sound. Of a sneeze they are hardly likelier than silence, and are not written
-    (least_evidence), unless some of them are stable already.
+    A grammar makes words of any sound. Of a sneeze they are hardly likelier than silence: they may show in a
+    hypothesis, but never become stable, nor the result (least_evidence).
     """
 
     def __init__(
@@ -135,9 +135,10 @@ class GraphDecoder:
 
     def _alternatives(self, text: str) -> tuple[DecodedAlternative, ...]:
         count = self._config.alternatives
-        if not count or not self._searched:
+        if not count or not text:
             return ()
         scaled = np.stack(self._searched) * np.float32(self._config.acoustic_scale)
+        scaled[:, self._graph.blank_id] -= self._config.acoustic_scale * self._graph.blank_cost
         found = best_texts(self._graph.fst, scaled, count + 1)
         spelled = [" ".join(filter(None, map(self._graph.lexicon.word, words))) for words, _ in found]
         likely = zip(spelled, shares([cost for _, cost in found]), strict=True)

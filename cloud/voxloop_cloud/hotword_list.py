@@ -9,6 +9,9 @@ from voxloop_proto.contract import MAX_HOTWORD_CHARACTERS, MAX_HOTWORDS_BYTES
 from voxloop_proto.errors import ContractError
 from voxloop_proto.scoring import normalize
 
+MOST_WORDS: Final = 2_000
+"""Of all phrases together: what making a list ready takes is theirs."""
+
 _PARTS_WORDS: Final = frozenset("PZ")
 """Unicode's categories of punctuation and separators."""
 
@@ -36,6 +39,9 @@ def read_hotwords(hotwords: Sequence[str], only: bool, most: int) -> HotwordList
     if not hotwords:
         return None
     phrases = dict.fromkeys(_read_phrase(place, hotword) for place, hotword in enumerate(hotwords, start=1))
+    words = sum(map(len, phrases))
+    if words > MOST_WORDS:
+        raise ContractError(f"hotwords of {words} words in all; allowed are {MOST_WORDS}: name fewer or shorter ones")
     return HotwordList(tuple(phrases), only)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,10 @@ import numpy.typing as npt
 from voxloop_cloud.decoder import LogProbs
 from voxloop_cloud.graph_lexicon import Pronunciation
 from voxloop_cloud.pronouncer import SpokenPhrase
+from voxloop_proto.errors import ContractError
+
+MOST_NODES: Final = 100_000
+"""Phones of all readings, beginnings shared: what a frame of sound costs is theirs. 1,000 names have about 12,000."""
 
 _Ints = npt.NDArray[np.intp]
 _Floats = npt.NDArray[np.float32]
@@ -49,7 +54,8 @@ class HotwordTrie:
 def hotword_trie(phrases: Sequence[SpokenPhrase], worst_phone: float) -> HotwordTrie:
     """worst_phone: how far a phone may be below each frame's best token, on average over a reading, in nats.
 
-    Of phrases that sound alike the first one counts. 1,000 names take about 10 ms.
+    Of phrases that sound alike the first one counts. 1,000 names take about 10 ms. Raises ContractError for more than
+    MOST_NODES.
     """
     nodes: dict[Pronunciation, int] = {(): 0}
     readings: dict[int, Reading] = {}
@@ -59,6 +65,10 @@ def hotword_trie(phrases: Sequence[SpokenPhrase], worst_phone: float) -> Hotword
             phones = reading.phones
             for length in range(1, len(phones) + 1):
                 nodes.setdefault(phones[:length], len(nodes))
+            if len(nodes) > MOST_NODES:
+                raise ContractError(
+                    f"the hotwords can be said in more than {MOST_NODES} phones; name fewer or shorter ones"
+                )
             readings.setdefault(nodes[phones], reading)
     paths = list(nodes)[1:]
     return HotwordTrie(

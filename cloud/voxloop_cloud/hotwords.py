@@ -18,6 +18,9 @@ from voxloop_proto.errors import ContractError
 MOST_LISTS: Final = 32
 """Lists that are kept; one of 1,000 phrases of two words takes about 3 MB."""
 
+MOST_GUESSED_WORDS: Final = 500
+"""Words of a list that the lexicon lacks: each takes milliseconds of the server's time."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hotwords:
@@ -28,7 +31,8 @@ class Hotwords:
 
 
 class HotwordStore:
-    """Makes lists ready, each once while it is among the last `MOST_LISTS`. Any number of threads may ask at once."""
+    """Makes lists ready and keeps the last `MOST_LISTS`. Any number of threads may ask at once; two that ask for the
+    same new list at the same time both make it."""
 
     def __init__(self, pronouncer: Pronouncer, config: DecoderConfig, blank_id: int) -> None:
         self._pronouncer = pronouncer
@@ -54,6 +58,12 @@ class HotwordStore:
         return made
 
     def _make(self, hotwords: HotwordList) -> Hotwords:
+        guessed = sum(word not in self._pronouncer for words in hotwords.phrases for word in words)
+        if guessed > MOST_GUESSED_WORDS:
+            raise ContractError(
+                f"{guessed} of the hotwords' words are not in this bundle's lexicon; at most {MOST_GUESSED_WORDS} are "
+                "said by their spelling: name fewer"
+            )
         phrases = [self._say(place, words) for place, words in enumerate(hotwords.phrases, start=1)]
         make: Callable[[list[SpokenPhrase]], DecodingGraph | HotwordTrie] = (
             self._closed_graph if hotwords.only else self._trie

@@ -1,9 +1,11 @@
 """How the words of a session's hotwords are said: by the bundle's lexicon, and by their spelling if it lacks them."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, product
+from pathlib import Path
 from typing import Final
 
 from voxloop_cloud.bundle import Bundle
@@ -42,6 +44,10 @@ class Pronouncer:
         self._spell = spell
         self._guess = lru_cache(_REMEMBERED_WORDS)(self._guess_phones)
 
+    def __contains__(self, word: str) -> bool:
+        """Whether the lexicon has the word, so that it need not be guessed."""
+        return word in self._known
+
     def pronunciations(self, word: str) -> tuple[Pronunciation, ...]:
         """All ways to say a word of a-z and apostrophes, in lower case; none if it cannot be said."""
         number = self._known.get(word)
@@ -59,6 +65,16 @@ class Pronouncer:
 def open_pronouncer(bundle: Bundle, lexicon: GraphLexicon) -> Pronouncer:
     """A bundle's pronouncer; its model of spelling, if it has one, is loaded when a word first needs it."""
     path = bundle.path / SPELLING_FILE
-    load = lru_cache(1)(load_spelling)
-    spell: Spell | None = (lambda word: load(path).pronounce(word)) if path.is_file() else None
-    return Pronouncer(lexicon, bundle.tokens, spell)
+    return Pronouncer(lexicon, bundle.tokens, _spelling_at(path) if path.is_file() else None)
+
+
+def _spelling_at(path: Path) -> Spell:
+    """Says words by the model in a file, which is loaded once, by whoever needs it first while the others wait."""
+    load, lock = lru_cache(1)(load_spelling), threading.Lock()
+
+    def spell(word: str) -> Sequence[str]:
+        with lock:
+            model = load(path)
+        return model.pronounce(word)
+
+    return spell

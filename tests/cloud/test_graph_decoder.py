@@ -27,8 +27,8 @@ LEXICON = GraphLexicon(ENTRIES)
 
 
 def search_config(**settings: float) -> DecoderConfig:
-    """Settings under which nothing is too unlikely to be written: random frames say little."""
-    return DecoderConfig.model_validate({"least_evidence": -100.0, **settings})
+    """Settings under which nothing is too unlikely to be written, as random frames say little, and words are free."""
+    return DecoderConfig.model_validate({"least_evidence": -100.0, "word_insertion": 0.0, **settings})
 
 
 WIDE = search_config(beam=100, max_active=100_000, blank_threshold=1, commit_ms=60_000)

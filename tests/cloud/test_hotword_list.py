@@ -42,3 +42,9 @@ def test_what_is_not_allowed_is_named_by_its_place_and_never_quoted(hotwords: li
 def test_all_hotwords_together_have_a_limit_in_bytes() -> None:
     with pytest.raises(ContractError, match="hotwords of 160000 bytes in all; allowed are 131072"):
         read_hotwords(["é" * 80] * 1000, False, most=1000)
+
+
+def test_too_many_words_in_all_are_refused() -> None:
+    hotwords = ["a " * 30 + first + second for first in "abcdefg" for second in "abcdefghij"]
+    with pytest.raises(ContractError, match="hotwords of 2170 words in all; allowed are 2000"):
+        read_hotwords(hotwords, only=False, most=1_000)

@@ -14,7 +14,7 @@ from voxloop_cloud.graph_config import DecoderConfig
 from voxloop_cloud.graph_lexicon import GraphLexicon
 from voxloop_cloud.graph_testing import phone_bundle
 from voxloop_cloud.hotword_list import HotwordList
-from voxloop_cloud.hotwords import MOST_LISTS, HotwordStore
+from voxloop_cloud.hotwords import MOST_GUESSED_WORDS, MOST_LISTS, HotwordStore
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.pronouncer import Pronouncer, open_pronouncer
 from voxloop_cloud.recognition import transcribe
@@ -169,3 +169,14 @@ def test_lists_that_were_not_asked_for_lately_are_dropped() -> None:
     for number in range(MOST_LISTS):
         lists.prepare(HotwordList((("b",) * (number + 1),), only=True))
     assert lists.prepare(first) is not made
+
+
+def test_what_a_list_may_cost_the_server_is_bounded() -> None:
+    pronouncer = Pronouncer(GraphLexicon([("ab", ((0, 1), (1, 0)))]), ["a", "b"], list)
+    store = HotwordStore(pronouncer, DecoderConfig(), blank_id=2)
+    many = HotwordList(tuple((f"b{'a' * count}",) for count in range(MOST_GUESSED_WORDS + 1)), only=True)
+    with pytest.raises(ContractError, match="501 of the hotwords' words are not in this bundle's lexicon; at most 500"):
+        store.prepare(many)
+    long = HotwordList(tuple((f"b{'a' * count}",) + ("ab",) * 110 for count in range(450)), only=False)
+    with pytest.raises(ContractError, match="can be said in more than 100000 phones; name fewer or shorter"):
+        store.prepare(long)

@@ -8,7 +8,7 @@ from voxloop_training.evaluation.figures import EvaluationReport, SetFigures, Sl
 
 CARD_FILE: Final = "MODEL_CARD.md"
 _SLICES: Final = 4
-"""Of the best and of the worst, for each set."""
+"""At most so many of the best and of the worst, for each set."""
 
 
 def model_card(config: BundleConfig, report: EvaluationReport) -> str:
@@ -50,11 +50,12 @@ def _condition(report: EvaluationReport, figures: SetFigures) -> str:
 
 
 def _slices(report: EvaluationReport) -> str:
-    lines = ["## Good and bad at", "By slice, where there are enough words and the two ends lie apart."]
+    lines = ["## Good and bad at", "By slice, where there are enough words."]
     for name, figures in report.sets.items():
         known = sorted(_known(figures), key=lambda found: found[2].wer or 0.0)
-        if len(known) > 1:
-            best, worst = known[:_SLICES], known[: -_SLICES - 1 : -1]
+        count = min(_SLICES, len(known) // 2)
+        if count:
+            best, worst = known[:count], known[: -count - 1 : -1]
             lines.append(f"- **{name}**. Best: {_named(best)}. Worst: {_named(worst)}.")
     return "\n".join(lines)
 
