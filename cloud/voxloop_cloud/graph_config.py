@@ -42,6 +42,9 @@ class DecoderConfig(BaseModel):
     unknown_phone_cost: float = Field(
         8.0, ge=0, le=100, description="only hotwords: what each phone costs of a segment that has none of them, nats"
     )
+    least_phrase_confidence: float = Field(
+        0.33, ge=0, le=1, description="only hotwords: a text less sure than this is written as nothing"
+    )
 
     def for_phrases(self) -> Self:
         """The same for the graph of a list of phrases."""

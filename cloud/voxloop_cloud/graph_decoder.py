@@ -124,7 +124,7 @@ class GraphDecoder:
         phones, the text's the mean over all of them. Of a null transcript as in CtcDecoder.
         """
         heard = _written(self._words(final=True))
-        heard = heard if self._committed or self._is_evident(heard) else []
+        heard = heard if self._committed or (self._is_evident(heard) and self._is_sure(heard)) else []
         confidences = [[self._probability(run) for run in word.runs] for word in heard]
         words = tuple(self._to_word(word, found) for word, found in zip(heard, confidences, strict=True))
         phones = [probability for found in confidences for probability in found]
@@ -202,6 +202,11 @@ class GraphDecoder:
         """Whether the words' phones, each at its best frame, are likelier than silence by enough on average."""
         evidence = [self._evidence(run) for word in heard for run in word.runs]
         return not evidence or _mean(evidence) >= self._config.least_evidence
+
+    def _is_sure(self, heard: Sequence[HeardWord]) -> bool:
+        """Whether phrases of a closed graph were not just the best that it has for other words."""
+        sure = [self._probability(run) for word in heard for run in word.runs]
+        return not self._graph.closed or not sure or _mean(sure) >= self._config.least_phrase_confidence
 
     def _evidence(self, run: Run) -> float:
         frames = self._searched[run.first : run.last + 1]

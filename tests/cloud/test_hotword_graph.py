@@ -25,7 +25,15 @@ WAYS: dict[str, tuple[Pronunciation, ...]] = {
     "cab": ((C, A, B), (C, A)),
 }
 CONFIG = DecoderConfig(
-    beam=100, max_active=100_000, acoustic_scale=1.0, blank_threshold=1, phrase_blank_cost=0, least_evidence=-100
+    beam=100,
+    max_active=100_000,
+    blank_threshold=1,
+    least_evidence=-100,
+    word_insertion=0,
+    phrase_cost=0,
+    phrase_blank_cost=0,
+    unknown_phone_cost=4,
+    least_phrase_confidence=0,
 )
 NOTHING_ELSE = CONFIG.model_copy(update={"unknown_phone_cost": 100})
 

@@ -23,7 +23,13 @@ ENTRIES: list[tuple[str, tuple[Pronunciation, ...]]] = [
     ("sea", ((C,),)),
 ]
 CONFIG = DecoderConfig(
-    beam=100, max_active=100_000, acoustic_scale=1.0, blank_threshold=0.99, hotword_cost=1.0, hotword_phone_limit=5.0
+    beam=100,
+    max_active=100_000,
+    blank_threshold=0.99,
+    least_evidence=-100,
+    word_insertion=0,
+    hotword_cost=1.0,
+    hotword_phone_limit=5.0,
 )
 GRAPH = decoding_graph(loop_graph(ENTRIES, [3.0] * len(ENTRIES), BLANK), GraphLexicon(ENTRIES), CONFIG)
 

@@ -43,4 +43,4 @@ def test_an_hour_of_noise_is_cut_into_bounded_segments_in_bounded_memory() -> No
         if position == 60 * SAMPLE_RATE_HZ:
             resident_after_a_minute = resident_bytes()
     assert segments > 10
-    assert resident_bytes() - resident_after_a_minute < 8 << 20
+    assert resident_bytes() - resident_after_a_minute < 16 << 20  # the hour's sound would be 230 MB
