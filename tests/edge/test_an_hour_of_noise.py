@@ -1,5 +1,8 @@
 """An hour of noise, the worst that a device can be left with: it stays within its memory and its longest segment."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import numpy as np
 
 from voxloop_edge.pipeline import EdgeConfig, build_pipeline
@@ -23,6 +26,13 @@ def _street(samples: int) -> Pcm:
 
 
 def test_an_hour_of_noise_is_cut_into_bounded_segments_in_bounded_memory() -> None:
+    """In a process of its own: what other tests have left in this one comes and goes."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        assert process.submit(_listen_for_an_hour).result() < 8 << 20
+
+
+def _listen_for_an_hour() -> int:
+    """Bytes by which the process grew after the first minute."""
     config = EdgeConfig()
     pipeline = build_pipeline(config)
     noise = _street(CHUNK_SAMPLES * 16)
@@ -43,4 +53,4 @@ def test_an_hour_of_noise_is_cut_into_bounded_segments_in_bounded_memory() -> No
         if position == 60 * SAMPLE_RATE_HZ:
             resident_after_a_minute = resident_bytes()
     assert segments > 10
-    assert resident_bytes() - resident_after_a_minute < 16 << 20  # the hour's sound would be 230 MB
+    return resident_bytes() - resident_after_a_minute
