@@ -1,14 +1,13 @@
 """All settings of a training run."""
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from voxloop_proto.errors import ConfigError
 from voxloop_training.augmentation import AugmentationConfig
 from voxloop_training.model import ConformerConfig
 from voxloop_training.optimizer import OptimizerConfig
+from voxloop_training.recipe_file import read_recipe
 from voxloop_training.schedule import ScheduleConfig
 
 
@@ -91,10 +90,4 @@ class Recipe(BaseModel):
 
 def load_recipe(path: Path) -> Recipe:
     """Read a TOML recipe; raises ConfigError that names each field at fault."""
-    try:
-        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read recipe {path}: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
-        raise ConfigError(f"recipe {path}: {faults}") from error
+    return read_recipe(path, Recipe)

@@ -1,12 +1,11 @@
 """What to synthesise, as a TOML file."""
 
-import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from voxloop_proto.errors import ConfigError
+from voxloop_training.recipe_file import read_recipe
 from voxloop_training.synthesis.voices import TEST_PERSONS, VOICES
 
 Split = Literal["train", "dev", "test"]
@@ -59,10 +58,4 @@ class SynthesisRecipe(BaseModel):
 
 def load_synthesis(path: Path) -> SynthesisRecipe:
     """Read a recipe; raises ConfigError that names each field at fault."""
-    try:
-        return SynthesisRecipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read recipe {path}: {error}") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors())
-        raise ConfigError(f"recipe {path}: {faults}") from error
+    return read_recipe(path, SynthesisRecipe)
