@@ -15,17 +15,18 @@ from voxloop_cloud.model_layout import CHANNEL_KEYS, TIME_KEYS
 from voxloop_proto.errors import ConfigError
 
 _ENCODER_DIM = 4
-_IDLE = (
-    ("idle_attention", (1, 1, 1, 3 * _ENCODER_DIM // 4)),
-    ("idle_value_1", (1, 1, 1)),
-    ("idle_value_2", (1, 1, 1)),
-    ("idle_embed", (1, 128, 3, 19)),
+_STREAMS = "streams"
+_IDLE: tuple[tuple[str, tuple[int | str, ...]], ...] = (
+    ("idle_attention", (1, _STREAMS, 1, 3 * _ENCODER_DIM // 4)),
+    ("idle_value_1", (1, _STREAMS, 1)),
+    ("idle_value_2", (1, _STREAMS, 1)),
+    ("idle_embed", (_STREAMS, 128, 3, 19)),
 )
 """States that a Zipformer has and these models don't: passed through."""
 
 
 def write_zipformer_layout(bundle: Bundle, target: Path) -> None:
-    """Writes the model for sherpa_onnx.OnlineRecognizer.from_zipformer2_ctc, for one stream at a time.
+    """Writes the model for sherpa_onnx.OnlineRecognizer.from_zipformer2_ctc, for any number of streams in one step.
 
     Raises ConfigError if the bundle's features aren't those that sherpa-onnx would give it.
     """
@@ -40,8 +41,8 @@ def write_zipformer_layout(bundle: Bundle, target: Path) -> None:
         )
     model = onnx.load(str(bundle.path / MODEL_FILE))
     sizes = {prop.key: int(prop.value) for prop in model.metadata_props if prop.value.isdigit()}
-    channel = [1, *(sizes[key] for key in CHANNEL_KEYS)]
-    time = [1, *(sizes[key] for key in TIME_KEYS)]
+    channel = [sizes[key] for key in CHANNEL_KEYS]
+    time = [sizes[key] for key in TIME_KEYS]
     if np.prod(time) % _ENCODER_DIM:
         raise ConfigError(f"{bundle.label} has a time cache of {time}; its size must be a multiple of {_ENCODER_DIM}")
     _rewire(model.graph, channel, time, chunk.window_frames, len(bundle.tokens))
@@ -66,24 +67,31 @@ def _rewire(graph: Any, channel: list[int], time: list[int], window_frames: int,
     from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415 (see above)
 
     log_probs, _, next_channel, next_time, next_length = (output.name for output in graph.output)
-    key = (1, 1, int(np.prod(channel)))
-    convolution = (1, _ENCODER_DIM, int(np.prod(time)) // _ENCODER_DIM)
+    key = (1, _STREAMS, int(np.prod(channel)))
+    convolution = (_STREAMS, _ENCODER_DIM, int(np.prod(time)) // _ENCODER_DIM)
     idle = dict(_IDLE)
-    states: list[tuple[str, tuple[int, ...]]] = [
+    states: list[tuple[str, tuple[int | str, ...]]] = [
         ("key", key),
         *((name, idle[name]) for name in ("idle_attention", "idle_value_1", "idle_value_2")),
         ("convolution", convolution),
         ("idle_convolution", convolution),
         ("idle_embed", idle["idle_embed"]),
     ]
-    shapes = {"to_channel": channel, "to_time": time, "to_key": key, "to_convolution": convolution}
-    constants = {**shapes, "length": [window_frames]}
-    graph.initializer.extend(numpy_helper.from_array(np.array(v, np.int64), name) for name, v in constants.items())
+    shapes = {
+        "to_channel": [-1, *channel],
+        "to_time": [-1, *time],
+        "to_key": [-1 if size == _STREAMS else size for size in key],
+        "to_convolution": [-1 if size == _STREAMS else size for size in convolution],
+    }
+    graph.initializer.extend(numpy_helper.from_array(np.array(v, np.int64), name) for name, v in shapes.items())
+    window = numpy_helper.from_array(np.array([window_frames], np.int64), "window")
     before = [
         helper.make_node("Transpose", ["x"], ["audio_signal"], perm=[0, 2, 1]),
         helper.make_node("Reshape", ["key", "to_channel"], ["cache_last_channel"]),
         helper.make_node("Reshape", ["convolution", "to_time"], ["cache_last_time"]),
         helper.make_node("Identity", ["processed"], ["cache_last_channel_len"]),
+        helper.make_node("Shape", ["processed"], ["streams_in_step"]),
+        helper.make_node("ConstantOfShape", ["streams_in_step"], ["length"], value=window),
     ]
     after = [
         helper.make_node("Identity", [log_probs], ["log_probs"]),
@@ -96,10 +104,10 @@ def _rewire(graph: Any, channel: list[int], time: list[int], window_frames: int,
     del graph.node[:], graph.input[:], graph.output[:]
     graph.node.extend(nodes)
     value = helper.make_tensor_value_info
-    graph.input.append(value("x", TensorProto.FLOAT, [1, window_frames, "mel_bins"]))
-    graph.output.append(value("log_probs", TensorProto.FLOAT, [1, "frames", classes]))
+    graph.input.append(value("x", TensorProto.FLOAT, [_STREAMS, window_frames, "mel_bins"]))
+    graph.output.append(value("log_probs", TensorProto.FLOAT, [_STREAMS, "frames", classes]))
     for name, shape in states:
         graph.input.append(value(name, TensorProto.FLOAT, list(shape)))
         graph.output.append(value(f"next_{name}", TensorProto.FLOAT, list(shape)))
-    graph.input.append(value("processed", TensorProto.INT64, [1]))
-    graph.output.append(value("next_processed", TensorProto.INT64, [1]))
+    graph.input.append(value("processed", TensorProto.INT64, [_STREAMS]))
+    graph.output.append(value("next_processed", TensorProto.INT64, [_STREAMS]))

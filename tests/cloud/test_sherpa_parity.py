@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.cloud.sherpa_peer import recorded_queries, streaming_tokens
 
@@ -13,7 +14,7 @@ from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.sherpa_layout import write_zipformer_layout
 from voxloop_cloud.testing import babble, tiny_bundle
-from voxloop_proto.audio import Pcm
+from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
 from voxloop_proto.errors import ConfigError
 
 SAME_BUT_FOR_TIES = 0.97
@@ -42,12 +43,35 @@ def tokens_of_both(bundle: Bundle, folder: Path, sounds: list[Pcm]) -> tuple[lis
     )
 
 
+def tokens_alone(peer: Any, pcm: Pcm) -> list[str]:
+    """What sherpa-onnx makes of a sound and a second of silence, one stream in each step."""
+    stream = peer.create_stream()
+    stream.accept_waveform(SAMPLE_RATE_HZ, np.concatenate([pcm, np.zeros(16_000, np.float32)]))
+    while peer.is_ready(stream):
+        peer.decode_stream(stream)
+    tokens: list[str] = peer.tokens(stream)
+    return tokens
+
+
 @pytest.mark.parametrize("features", ["kaldi-fbank", "nemo-fbank"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_sherpa_onnx_gives_the_same_tokens(tmp_path: Path, features: Any, seed: int) -> None:
     bundle = tiny_bundle(tmp_path / "tiny", seed, features=features)
     ours, peers = tokens_of_both(bundle, tmp_path, [babble(duration_ms, seed) for duration_ms in (1270, 1290, 4000)])
     assert ours == peers
+
+
+def test_sherpa_onnx_steps_many_streams_at_once(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "tiny", features="kaldi-fbank")
+    peer, sounds = peer_of(bundle, tmp_path), [babble(2000, seed) for seed in range(3)]
+    streams = [peer.create_stream() for _ in sounds]
+    for stream, pcm in zip(streams, sounds, strict=True):
+        stream.accept_waveform(SAMPLE_RATE_HZ, np.concatenate([pcm, np.zeros(16_000, np.float32)]))
+    while all(peer.is_ready(stream) for stream in streams):
+        peer.decode_streams(streams)
+    together = [peer.tokens(stream) for stream in streams]
+    assert together == [tokens_alone(peer, pcm) for pcm in sounds]
+    assert all(together)
 
 
 def test_sherpa_onnx_gives_the_same_tokens_for_a_real_bundle(real_bundle: Bundle, tmp_path: Path) -> None:
