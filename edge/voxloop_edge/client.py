@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _KEEPALIVE_TIMEOUT_MS = 10_000
 _RACE_DETAILS = "Internal error from Core"
 """What grpc.aio says instead of the true status when a message is written just as the call ends."""
+_RETRY_AFTER = re.compile("[0-9]{1,9}")
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]"
 
@@ -304,6 +306,6 @@ def _cause(broken: BaseException) -> VoxloopError:
 
 def _retry_after_ms(error: grpc.aio.AioRpcError) -> int:
     for key, value in error.trailing_metadata() or ():
-        if key == RETRY_AFTER_METADATA_KEY and str(value).isdigit():
+        if key == RETRY_AFTER_METADATA_KEY and _RETRY_AFTER.fullmatch(str(value)):
             return int(value)
     return 0

@@ -14,6 +14,7 @@ class ReconnectionConfig(BaseModel):
     outage_timeout_ms: int = Field(300_000, ge=100, description="longest outage in mid-session before giving up")
     first_backoff_ms: int = Field(200, ge=1, description="wait before the first reconnection; doubles each time")
     longest_backoff_ms: int = Field(5_000, ge=1, description="longest wait before a reconnection")
+    longest_retry_after_ms: int = Field(60_000, ge=1, description="longest wait that a server may ask for")
 
 
 class Reconnection:
@@ -57,7 +58,7 @@ class Reconnection:
         self._give_up_if_too_long(error, (now_s - self._outage_since_s) * 1000.0)
         wait_ms = backoff_ms(self._attempt, self._config, chance)
         self._attempt += 1
-        return max(error.retry_after_ms, wait_ms)
+        return max(min(error.retry_after_ms, self._config.longest_retry_after_ms), wait_ms)
 
     def _give_up_if_too_long(self, error: VoxloopError, away_ms: float) -> None:
         patience_ms = self._config.outage_timeout_ms if self._was_open else self._config.connect_timeout_ms

@@ -60,3 +60,8 @@ def test_a_refusal_for_load_waits_as_long_as_it_says_and_stays_a_refusal() -> No
     assert link.broke(busy, 1, 0.1, 0.0) == 700
     with pytest.raises(OverloadError, match=r"here:1 refused for 2\.0 s: full"):
         link.broke(busy, 1, 2.0, 0.0)
+
+
+def test_a_server_may_not_send_a_device_away_for_days() -> None:
+    link = Reconnection(CONFIG, "here:1", now_s=0.0)
+    assert link.broke(OverloadError("full", retry_after_ms=10**12), 1, 0.1, 0.0) == CONFIG.longest_retry_after_ms
