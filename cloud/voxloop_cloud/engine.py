@@ -1,4 +1,4 @@
-"""One bundle ready to recognise, and one segment on its way through it."""
+"""One bundle ready to recognise."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxloop_cloud.batcher import Batcher
 from voxloop_cloud.bundle import Bundle, find_bundle, load_bundle
-from voxloop_cloud.decoder import Decoded, Hypothesis
 from voxloop_cloud.hotword_list import HotwordList
 from voxloop_cloud.recognition import SegmentRecognition
+from voxloop_cloud.recognition_thread import RecognitionThread
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_proto.audio import Pcm
+from voxloop_cloud.segment_work import SegmentWork
 from voxloop_proto.errors import ConfigError
-from voxloop_proto.telemetry import StageTiming
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 if TYPE_CHECKING:  # at run time only bundles of phones load what searches
@@ -35,28 +33,26 @@ class EngineConfig(BaseModel):
     max_batch: int | None = Field(
         None, ge=1, le=256, description="most windows recognised at once; none: what the bundle's arithmetic allows"
     )
-    max_wait_ms: float = Field(
-        0.0, ge=0, le=1_000, description="longest wait for others to join a batch, in ms; 0: whoever is there goes"
-    )
-    queue_limit: int = Field(256, ge=1, description="most windows waiting; beyond it segments fail as overloaded")
-    threads: int = Field(1, ge=1, le=256, description="batches recognised at the same time, one core each")
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A bundle, its recognizer, and the batcher through which all streams share it."""
+    """A bundle, its recognizer, and the thread in which all streams share it."""
 
     bundle: Bundle
     recognizer: Recognizer
-    batcher: Batcher
+    thread: RecognitionThread
 
     async def prepare(self, hotwords: HotwordList) -> "Hotwords | None":
         """Makes a session's hotwords ready, in a thread; None if they have no effect. Raises as Decoding.prepare."""
         return await asyncio.to_thread(self.recognizer.decoding.prepare, hotwords)
 
     def start_segment(self, hotwords: "Hotwords | None" = None) -> "SegmentWork":
-        """A new segment, at the recognizer's start state. hotwords: of its session, from `prepare`."""
-        return SegmentWork(self, hotwords)
+        """A new segment, at the recognizer's start state. hotwords: of its session, from `prepare`.
+
+        Raises UnavailableError when the engine is shutting down.
+        """
+        return self.thread.start(SegmentRecognition(self.recognizer, hotwords))
 
     def info(self) -> pb.BundleInfo:
         """The bundle as the contract describes it."""
@@ -72,17 +68,25 @@ class Engine:
         )
 
 
-@asynccontextmanager
-async def open_engine(config: EngineConfig) -> AsyncIterator[Engine]:
-    """An engine, until the block is left.
+def load_recognizer(config: EngineConfig) -> Recognizer:
+    """The recognizer of the configured bundle.
 
     Raises ConfigError if there is no such bundle or it can't be served like this, ContractError if it is wrong.
     """
-    bundle = load_bundle(find_bundle(config.bundle))
-    recognizer = Recognizer(bundle)
-    max_batch = _max_batch(config, recognizer)
-    async with Batcher(recognizer, max_batch, config.max_wait_ms, config.queue_limit, config.threads) as batcher:
-        yield Engine(bundle, recognizer, batcher)
+    recognizer = Recognizer(load_bundle(find_bundle(config.bundle)))
+    _max_batch(config, recognizer)
+    return recognizer
+
+
+@asynccontextmanager
+async def open_engine(config: EngineConfig, recognizer: Recognizer | None = None) -> AsyncIterator[Engine]:
+    """An engine, until the block is left. recognizer: from `load_recognizer`, if it is there already.
+
+    Raises as `load_recognizer`.
+    """
+    recognizer = recognizer or load_recognizer(config)
+    async with RecognitionThread(recognizer, _max_batch(config, recognizer)) as thread:
+        yield Engine(recognizer.bundle, recognizer, thread)
 
 
 def _max_batch(config: EngineConfig, recognizer: Recognizer) -> int:
@@ -94,35 +98,3 @@ def _max_batch(config: EngineConfig, recognizer: Recognizer) -> int:
             "whose segments differ in length; allowed is 1: leave engine.max_batch out"
         )
     return config.max_batch or recognizer.exact_batch or MAX_EXACT_BATCH
-
-
-class SegmentWork:
-    """One segment: takes sound as it comes, keeps the recognizer fed, and gives text."""
-
-    def __init__(self, engine: Engine, hotwords: "Hotwords | None" = None) -> None:
-        self._batcher = engine.batcher
-        self._recognition = SegmentRecognition(engine.recognizer, hotwords)
-
-    async def push(self, pcm: Pcm) -> Hypothesis:
-        """Takes sound; returns the text so far once all that is ready has been recognised.
-
-        Raises OverloadError when too many windows wait, ModelError when the recognizer fails.
-        """
-        self._recognition.push(pcm)
-        await self._advance()
-        return self._recognition.hypothesis()
-
-    async def finish(self) -> Decoded:
-        """Ends the segment; returns its text. Raises as `push` does."""
-        self._recognition.finish()
-        await self._advance()
-        return self._recognition.result()
-
-    def timings(self) -> tuple[StageTiming, ...]:
-        """Time of each stage on this segment, in the order in which sound passes them."""
-        return self._recognition.timings()
-
-    async def _advance(self) -> None:
-        while (window := self._recognition.next_window()) is not None:
-            step = await self._batcher.step(self._recognition.state, window)
-            self._recognition.take(step.log_probs, step.state, busy_ms=step.busy_ms, waited_ms=step.waited_ms)

@@ -3,6 +3,7 @@
 The one code path: a live stream and a file on disk are both a start, the steps, and one finish.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,6 +71,11 @@ class SegmentRecognition:
         self._features.push(pcm)
         self._features_s += self._clock() - start_s
 
+    def wanted_samples(self) -> float:
+        """Samples that are missing for the next window; 0 if it is there, infinite if only `finish` brings one."""
+        frames = self._windows.frames_of(self._steps, None)
+        return math.inf if frames is None else max(0, self._features_config.samples_for(frames.stop) - self.samples)
+
     def finish(self) -> None:
         """The segment ends here; what is left of it comes as windows, too."""
         start_s = self._clock()
@@ -100,6 +106,11 @@ class SegmentRecognition:
         self._window = None
         self._steps += 1
         self._recognized_frames += len(log_probs) * self._windows.subsampling_factor
+
+    @property
+    def has_ended(self) -> bool:
+        """True once `finish` was called."""
+        return self._segment_frames is not None
 
     @property
     def finished(self) -> bool:

@@ -1,22 +1,29 @@
 """One device's stream on the server: what may come when, and what is answered."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from voxloop_cloud.engine import Engine, SegmentWork
+from voxloop_cloud.decoder import Hypothesis
+from voxloop_cloud.engine import Engine
 from voxloop_cloud.hotword_list import read_hotwords
 from voxloop_cloud.intake import SegmentIntake
 from voxloop_cloud.limits import Limits, check_hello
 from voxloop_cloud.results import ResultStore, SessionResults
+from voxloop_cloud.segment_work import SegmentWork
 from voxloop_cloud.transcript import to_transcript
+from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.errors import ContractError, VoxloopError, to_failure
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 if TYPE_CHECKING:  # at run time only bundles of phones load what searches
     from voxloop_cloud.hotwords import Hotwords
+
+
+MOST_WAITING_SAMPLES = 2 * SAMPLE_RATE_HZ
+"""A session that is this far ahead of the recognizer is read no further until it has caught up."""
 
 
 class Phase(Enum):
@@ -64,13 +71,21 @@ class Session:
                 yield await self._open(request.hello)
             case "segment_start":
                 self._start(request.segment_start)
-            case "audio" | "segment_end":
-                async for response in self._go_on(request):
+            case "audio":
+                if news := await self._hear(request.audio):
+                    yield news
+            case "segment_end":
+                async for response in self._end(request.segment_end):
                     yield response
             case "heartbeat":
                 self._require(Phase.BETWEEN, Phase.IN_SEGMENT, Phase.SKIPPING, what="Heartbeat")
             case _:
                 raise ContractError("an empty request, or a kind that this server does not know; update the server")
+
+    def close(self) -> None:
+        """The stream has ended: what was being said in it is recognised no further."""
+        if self._phase is Phase.IN_SEGMENT:
+            self._work.abandon()
 
     async def _open(self, hello: pb.Hello) -> pb.RecognizeResponse:
         self._require(Phase.NEW, what="Hello")
@@ -103,66 +118,76 @@ class Session:
         self._last_text = ""
         self._phase = Phase.IN_SEGMENT
 
-    def _go_on(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
+    async def _hear(self, audio: pb.Audio) -> pb.RecognizeResponse | None:
         if self._phase is Phase.SKIPPING:
-            return self._skip(request)
-        if request.HasField("audio"):
-            return self._guarded(self._take(request.audio), Phase.SKIPPING)
-        return self._guarded(self._end(request.segment_end), Phase.BETWEEN)
+            return None  # the rest of a segment that is answered already
+        return await self._guarded(self._take(audio), Phase.SKIPPING)
 
-    async def _skip(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
-        """The rest of a segment that is answered already: it failed, or its transcript is known and comes again."""
-        if not request.HasField("segment_end"):
-            return
-        self._phase = Phase.BETWEEN
-        known = self._results.transcripts.get(request.segment_end.segment_id)
-        if known:
-            yield pb.RecognizeResponse(transcript=known)
-
-    async def _take(self, audio: pb.Audio) -> AsyncIterator[pb.RecognizeResponse]:
+    async def _take(self, audio: pb.Audio) -> pb.RecognizeResponse | None:
         self._require(Phase.IN_SEGMENT, what="Audio")
         pcm = self._intake.take(audio)
         self.received_samples += pcm.size
-        hypothesis = await self._work.push(pcm)
-        if self.hello.interim_results and hypothesis.text != self._last_text:
-            self._last_text = hypothesis.text
-            yield pb.RecognizeResponse(
-                hypothesis=pb.Hypothesis(
-                    segment_id=audio.segment_id,
-                    text=hypothesis.text,
-                    stable_characters=hypothesis.stable_characters,
-                    up_to_sample=self._intake.start.start_sample + self._intake.received_samples,
-                )
+        self._work.push(pcm)
+        if self.hello.interim_results:
+            return self._news(await self._work.settled())
+        if self._work.waiting_samples > MOST_WAITING_SAMPLES:
+            await self._work.settled()
+        return None
+
+    def _news(self, hypothesis: Hypothesis) -> pb.RecognizeResponse | None:
+        if hypothesis.text == self._last_text:
+            return None
+        self._last_text = hypothesis.text
+        return pb.RecognizeResponse(
+            hypothesis=pb.Hypothesis(
+                segment_id=self._last_segment_id,
+                text=hypothesis.text,
+                stable_characters=hypothesis.stable_characters,
+                up_to_sample=self._intake.start.start_sample + self._intake.received_samples,
             )
+        )
 
     async def _end(self, end: pb.SegmentEnd) -> AsyncIterator[pb.RecognizeResponse]:
-        self._require(Phase.IN_SEGMENT, what="SegmentEnd")
         arrived_s = time.perf_counter()
+        if self._phase is Phase.SKIPPING:
+            self._phase = Phase.BETWEEN
+            if known := self._results.transcripts.get(end.segment_id):
+                yield pb.RecognizeResponse(transcript=known)
+            return
+        if refused := await self._guarded(self._check_end(end), Phase.BETWEEN):
+            yield refused
+            return
+        ack = pb.Ack(segment_id=end.segment_id, received_samples=self._intake.received_samples)
+        yield pb.RecognizeResponse(ack=ack)
+        if last := await self._guarded(self._transcribe(arrived_s), Phase.BETWEEN):
+            yield last
+
+    async def _check_end(self, end: pb.SegmentEnd) -> None:
+        self._require(Phase.IN_SEGMENT, what="SegmentEnd")
         self._intake.check_end(end)
-        yield pb.RecognizeResponse(
-            ack=pb.Ack(segment_id=end.segment_id, received_samples=self._intake.received_samples)
-        )
+
+    async def _transcribe(self, arrived_s: float) -> pb.RecognizeResponse:
         decoded = await self._work.finish()
         transcript = to_transcript(self._intake.start, decoded, self._engine.bundle, self._work.timings())
         transcript.provenance.server_latency_ms = (time.perf_counter() - arrived_s) * 1000.0
         self._results.keep(transcript)
         self.segments += 1
         self._phase = Phase.BETWEEN
-        yield pb.RecognizeResponse(transcript=transcript)
+        return pb.RecognizeResponse(transcript=transcript)
 
     async def _guarded(
-        self, responses: AsyncIterator[pb.RecognizeResponse], after_failure: Phase
-    ) -> AsyncIterator[pb.RecognizeResponse]:
-        """The responses; an error within a segment becomes its Failure, and the session goes on."""
+        self, answer: Awaitable[pb.RecognizeResponse | None], after_failure: Phase
+    ) -> pb.RecognizeResponse | None:
+        """The answer; an error within a segment becomes its Failure, and the session goes on."""
         in_segment = self._phase is Phase.IN_SEGMENT
         try:
-            async for response in responses:
-                yield response
+            return await answer
         except VoxloopError as error:
             if not in_segment:
                 raise
+            self._work.abandon()
             self._phase = after_failure
-            yield pb.RecognizeResponse(failure=to_failure(error, self._last_segment_id))
+            return pb.RecognizeResponse(failure=to_failure(error, self._last_segment_id))
 
     def _require(self, *phases: Phase, what: str) -> None:
         if self._phase not in phases:

@@ -46,9 +46,10 @@ def test_segments_of_all_lengths_are_recognised_at_once(offline: Path) -> None:
     sounds = [babble(duration_ms, seed=duration_ms) for duration_ms in (300, 1500, 700, 2000)]
 
     async def recognise() -> list[str]:
-        async with open_engine(EngineConfig(bundle=str(offline), threads=2)) as engine:
+        async with open_engine(EngineConfig(bundle=str(offline))) as engine:
             works = [engine.start_segment() for _ in sounds]
-            await asyncio.gather(*(work.push(pcm) for work, pcm in zip(works, sounds, strict=True)))
+            for work, pcm in zip(works, sounds, strict=True):
+                work.push(pcm)
             return [decoded.text for decoded in await asyncio.gather(*(work.finish() for work in works))]
 
     recognizer = Recognizer(load_bundle(offline))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -213,7 +213,7 @@ def test_a_failing_model_fails_the_segment_and_not_the_session(bundle: Path, mon
             session = Session(engine, ResultStore(), Limits())
             await tell(session, [hello()])
             with monkeypatch.context() as patch:
-                patch.setattr(type(engine.batcher), "step", _fail)
+                patch.setattr(type(engine.recognizer), "step", _fail)
                 first = await tell(session, segment(1))
             return first + await tell(session, segment(2))
 
@@ -221,7 +221,7 @@ def test_a_failing_model_fails_the_segment_and_not_the_session(bundle: Path, mon
     assert [kind for kind in kinds(responses) if kind != "ack"] == ["failure", "transcript"]
 
 
-async def _fail(*_: object) -> Awaitable[None]:
+def _fail(*_: object) -> None:
     raise ModelError("the model failed")
 
 
