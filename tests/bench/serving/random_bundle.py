@@ -24,7 +24,7 @@ from voxloop_training.tokens import Tokens
 BLOCKS, HEADS, INNER_TO_WIDTH = 8, 4, 512 / 192
 """Of the default model, whose width alone grows."""
 
-WIDTHS = range(64, 1025, 16)
+WIDTHS = range(64, 1025, 8)
 SEED = 1
 
 
@@ -55,7 +55,7 @@ def write_random_bundle(folder: Path, million_parameters: float, precision: str)
         if precision == "int8":
             write_int8(full, folder / MODEL_FILE)
     kind = "int8-dynamic" if precision == "int8" else "none"
-    name, parameters = f"random-{million_parameters:g}m", parameters_of(config)
+    name, parameters = f"random-{million_parameters:g}m-{precision}", parameters_of(config)
     write_bundle(folder, bundle_config(recipe, name, "0", parameters, kind, ProvenanceConfig(seed=SEED)), {}, {})
 
 
