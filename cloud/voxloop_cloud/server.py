@@ -17,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.results import ResultStore
+from voxloop_cloud.security.tls import TlsConfig, open_credentials
 from voxloop_cloud.session import Session
 from voxloop_proto import __version__
+from voxloop_proto.address import is_loopback
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
 from voxloop_proto.errors import ConfigError, ContractError, ModelError, OverloadError, VoxloopError, row_of
@@ -29,7 +31,6 @@ from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
 SPARE_CALLS = 100
 """Calls beyond open sessions that are taken at once: health, info, and sessions to be refused with a reason."""
 
-_LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _ADDRESS = re.compile(r"(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
 _LAST_PORT = 65_535
 _SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name
@@ -42,7 +43,11 @@ class ServerConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     listen: str = Field("127.0.0.1:50051", description="address to listen on, host:port; port 0 takes a free one")
-    insecure: bool = Field(False, description="allow plaintext on an address that other machines can reach")
+    tls: TlsConfig = Field(default_factory=TlsConfig)
+    insecure: bool = Field(False, description="plaintext instead of TLS, on an address of this machine alone")
+    insecure_beyond_loopback: bool = Field(
+        False, description="with insecure: plaintext on an address that other machines can reach, too"
+    )
     max_sessions: int = Field(1_000, ge=1, description="open sessions in all; beyond it new ones are refused")
     hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
@@ -175,7 +180,7 @@ async def open_server(config: ServerConfig, stop_now: asyncio.Event | None = Non
 
     Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
     """
-    _check_plaintext(config)
+    credentials = _open_tls(config)
     async with open_engine(config.engine) as engine:
         most = config.max_sessions + SPARE_CALLS
         server = grpc.aio.server(options=_options(config), maximum_concurrent_rpcs=most)
@@ -183,7 +188,7 @@ async def open_server(config: ServerConfig, stop_now: asyncio.Event | None = Non
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        address = _bind(server, config.listen)
+        address = _bind(server, config.listen, credentials)
         await server.start()
         for service in ("", _SERVICE_NAME):
             await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -206,18 +211,29 @@ async def _drain(
     await drained
 
 
-def _check_plaintext(config: ServerConfig) -> None:
-    host = config.listen.rpartition(":")[0]
-    if host not in _LOOPBACK_HOSTS and not config.insecure:
+def _open_tls(config: ServerConfig) -> grpc.ServerCredentials | None:
+    """What the port is encrypted with; None for plaintext, which must be asked for. Raises ConfigError."""
+    if config.tls.is_on and config.insecure:
+        raise ConfigError("--insecure means plaintext, and the settings name TLS files; leave out one or the other")
+    if config.tls.is_on:
+        return open_credentials(config.tls)
+    if not config.insecure:
         raise ConfigError(
-            f"listening on {config.listen} would carry speech in plaintext over the network; "
-            "listen on 127.0.0.1, or allow it with --insecure where the network itself is private"
+            "no certificate, and speech is not taken in plaintext unasked: make one with 'voxloop certificates DIR' "
+            "and name it with --certificate DIR/server.pem --key DIR/server.key; "
+            "or, for devices on this machine alone, add --insecure"
         )
+    if not is_loopback(config.listen) and not config.insecure_beyond_loopback:
+        raise ConfigError(
+            f"listening on {config.listen} would carry speech in plaintext over the network; use TLS ('voxloop "
+            "certificates --help'), listen on 127.0.0.1, or add --insecure-beyond-loopback where the network is private"
+        )
+    return None
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> str:
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
     try:
-        port = server.add_insecure_port(listen)
+        port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
     except RuntimeError as error:
         raise ConfigError(
             f"cannot listen on {listen}: the port is taken or the address is not this machine's; "

@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, cast
+from typing import Self, TypeAlias
 
 import grpc
 import grpc.aio
 
+from voxloop_edge.channel import open_stub
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.outbox import Outbox
 from voxloop_edge.reconnection import Reconnection
@@ -31,12 +32,7 @@ from voxloop_proto.errors import ContractError, UnavailableError, VoxloopError, 
 from voxloop_proto.events import EncodedEvent, SegmentEnded, SegmentStarted
 from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
-from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 
-if TYPE_CHECKING:
-    from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceAsyncStub
-
-_KEEPALIVE_TIMEOUT_MS = 10_000
 _RACE_DETAILS = "Internal error from Core"
 """What grpc.aio says instead of the true status when a message is written just as the call ends."""
 _RETRY_AFTER = re.compile("[0-9]{1,9}")
@@ -51,24 +47,6 @@ class UplinkCount:
     sent_bytes: int = 0
     audio_bytes: int = 0
     connections: int = 0
-
-
-def open_channel(config: ClientConfig) -> grpc.aio.Channel:
-    """A channel to the server; many sessions may share it."""
-    options = [
-        ("grpc.keepalive_time_ms", config.keepalive_ms),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.initial_reconnect_backoff_ms", config.first_backoff_ms),
-        ("grpc.min_reconnect_backoff_ms", config.first_backoff_ms),
-        ("grpc.max_reconnect_backoff_ms", config.longest_backoff_ms),
-    ]
-    return grpc.aio.insecure_channel(config.server, options=options)
-
-
-def open_stub(channel: grpc.aio.Channel) -> "SpeechServiceAsyncStub":
-    """The service on a channel; the generated stub is the asynchronous one when its channel is."""
-    return cast("SpeechServiceAsyncStub", SpeechServiceStub(channel))
 
 
 class Client:

@@ -64,10 +64,11 @@ async def play_clips(
     gone to on_done.
     """
     remaining = iter(clips)
+    names = [settings.device_id if client.names_a_device else f"replay-{number}" for number in range(concurrency)]
 
     async def work(number: int) -> None:
         for clip in remaining:
-            on_done(await play_clip(clip, channel, settings, client, f"replay-{number}", realtime))
+            on_done(await play_clip(clip, channel, settings, client, names[number], realtime))
 
     workers = [asyncio.create_task(work(number), name=f"replay {number}") for number in range(concurrency)]
     try:

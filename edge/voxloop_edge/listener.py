@@ -7,7 +7,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-from voxloop_edge.client import Client, open_channel
+from voxloop_edge.channel import open_channel
+from voxloop_edge.client import Client
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline

@@ -25,7 +25,7 @@ async def open_local_server(bundle: str | None = None) -> AsyncIterator[str]:
     Raises, with the server's own words, the error that its exit code stands for if it does not start, and
     UnavailableError if it ends before the block does: the block is cancelled then.
     """
-    command = [sys.executable, "-m", "voxloop_proto.cli", "serve", "--listen", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "voxloop_proto.cli", "serve", "--insecure", "--listen", "127.0.0.1:0"]
     command += ["--log-level", "warning", "--until-stdin-closes"]
     command += ["--bundle", bundle] if bundle else []
     process = await asyncio.create_subprocess_exec(

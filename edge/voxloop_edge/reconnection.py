@@ -68,7 +68,7 @@ class Reconnection:
             raise OverloadError(f"{self._server} refused for {away_ms / 1000:.1f} s: {error.message}")
         raise UnavailableError(
             f"no answer from {self._server} for {away_ms / 1000:.1f} s ({error.message}); "
-            "start one with 'voxloop serve', or name a running one with --server HOST:PORT"
+            "start one with 'voxloop serve --insecure', or name a running one with --server HOST:PORT"
         )
 
 

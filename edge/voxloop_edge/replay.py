@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import grpc.aio
 
-from voxloop_edge.client import open_channel, open_stub
+from voxloop_edge.channel import open_channel, open_stub
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.clip_player import play_clips
 from voxloop_edge.device_config import DeviceConfig
@@ -63,7 +63,7 @@ async def run_replay(plan: ReplayPlan, on_done: Callable[[UtteranceReport], None
         async with AsyncExitStack() as stack:
             if plan.local:
                 address = await stack.enter_async_context(open_local_server(plan.bundle))
-                client = client.model_copy(update={"server": address})
+                client = client.to_local(address)
             channel = await stack.enter_async_context(open_channel(client))
             before = await _server_info(channel, client)
             _check_hotwords(plan.settings, before)

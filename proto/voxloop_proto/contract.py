@@ -16,5 +16,9 @@ MAX_HOTWORDS_BYTES = 128 << 10
 MAX_OPUS_PACKETS = 100
 """Packets in one Audio message: two seconds."""
 
+AUTHORIZATION_METADATA_KEY = "authorization"
+BEARER_PREFIX = "Bearer "
+"""A device's token goes with each call, as RFC 6750 says."""
+
 RETRY_AFTER_METADATA_KEY = "voxloop-retry-after-ms"
 """Trailing metadata of a refused stream: when to come back."""

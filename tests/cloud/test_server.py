@@ -36,6 +36,7 @@ def with_server(
     """Runs a server on a free port, and something that uses it."""
     config = ServerConfig(
         listen="127.0.0.1:0",
+        insecure=True,
         max_sessions=max_sessions,
         hello_timeout_ms=200,
         drain_ms=100,
@@ -157,10 +158,20 @@ def test_what_is_not_kept_cannot_be_told_or_erased(bundle: str) -> None:
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0", "192.168.1.5:50051"])
 def test_plaintext_beyond_this_machine_must_be_asked_for(listen: str) -> None:
     async def run() -> None:
-        async with open_server(ServerConfig(listen=listen)):
+        async with open_server(ServerConfig(listen=listen, insecure=True)):
             pass
 
     with pytest.raises(ConfigError, match="in plaintext over the network"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", "0.0.0.0:0"])
+def test_no_plaintext_port_is_opened_unasked(listen: str) -> None:
+    async def run() -> None:
+        async with open_server(ServerConfig(listen=listen, insecure_beyond_loopback=True)):
+            pass
+
+    with pytest.raises(ConfigError, match="no certificate, and speech is not taken in plaintext unasked"):
         asyncio.run(run())
 
 
@@ -168,8 +179,8 @@ def test_a_port_that_is_taken_is_named(bundle: str) -> None:
     async def run() -> None:
         engine = EngineConfig(bundle=bundle)
         async with (
-            open_server(ServerConfig(listen="127.0.0.1:0", engine=engine)) as address,
-            open_server(ServerConfig(listen=address, engine=engine)),
+            open_server(ServerConfig(listen="127.0.0.1:0", insecure=True, engine=engine)) as address,
+            open_server(ServerConfig(listen=address, insecure=True, engine=engine)),
         ):
             pass
 
@@ -179,7 +190,9 @@ def test_a_port_that_is_taken_is_named(bundle: str) -> None:
 
 def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
     async def run() -> None:
-        async with open_server(ServerConfig(listen="127.0.0.1:0", engine=EngineConfig(bundle=str(tmp_path / "no")))):
+        async with open_server(
+            ServerConfig(listen="127.0.0.1:0", insecure=True, engine=EngineConfig(bundle=str(tmp_path / "no")))
+        ):
             pass
 
     with pytest.raises(ConfigError, match="no"):

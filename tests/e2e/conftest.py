@@ -30,7 +30,9 @@ class ServerProcess:
 
     def start(self) -> None:
         """Starts it and waits until it listens."""
-        command = voxloop("serve", "--bundle", self.bundle, "--listen", self.address, "--log-level", "error")
+        command = voxloop(
+            "serve", "--insecure", "--bundle", self.bundle, "--listen", self.address, "--log-level", "error"
+        )
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         found = re.search(r"listening on (\S+)", self._process.stdout.readline())

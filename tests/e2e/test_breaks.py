@@ -8,7 +8,8 @@ import pytest
 from tests.e2e.conftest import ServerProcess
 
 from voxloop_cloud.testing import babble
-from voxloop_edge.client import Client, open_channel
+from voxloop_edge.channel import open_channel
+from voxloop_edge.client import Client
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
@@ -27,7 +28,7 @@ def speech_events() -> list[EncodedEvent]:
 
 
 def settings_for(server: ServerProcess, **changes: int) -> ClientConfig:
-    return ClientConfig(server=server.address, first_backoff_ms=50, longest_backoff_ms=200, **changes)
+    return ClientConfig(server=server.address, insecure=True, first_backoff_ms=50, longest_backoff_ms=200, **changes)
 
 
 async def _say(client: Client, events: list[EncodedEvent]) -> None:

@@ -28,7 +28,7 @@ def wait_until_read(pipe: IO[bytes]) -> None:
 
 
 def listen(server: ServerProcess, *arguments: str) -> "subprocess.Popen[bytes]":
-    command = voxloop("listen", "--server", server.address, *arguments)
+    command = voxloop("listen", "--insecure", "--server", server.address, *arguments)
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -75,7 +75,7 @@ def test_a_wrong_sample_format_names_those_allowed(server: ServerProcess) -> Non
 def test_a_terminal_shows_a_level_meter_and_forming_text(server: ServerProcess, tmp_path: Path) -> None:
     raw = tmp_path / "query.raw"
     raw.write_bytes(raw_query())
-    inner = " ".join(voxloop("listen", "--server", server.address, "--stdin", "s16le"))
+    inner = " ".join(voxloop("listen", "--insecure", "--server", server.address, "--stdin", "s16le"))
     command = ["script", "-qec", f"{inner} < {raw}", "/dev/null"]
     done = subprocess.run(command, capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr

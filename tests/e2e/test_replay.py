@@ -59,14 +59,14 @@ def test_only_hotwords_are_heard_and_each_clip_is_right(tmp_path: Path) -> None:
 
 def test_hotwords_without_effect_are_said_before_anything_is_measured(server: ServerProcess, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("siobhan\n", encoding="utf-8")
-    done = replay(QUERIES / "jazz.flac", "--server", server.address, "--hotwords", tmp_path / "names.txt")
+    done = replay(QUERIES / "jazz.flac", "--insecure", "--server", server.address, "--hotwords", tmp_path / "names.txt")
     assert done.returncode == 2
     assert "hotwords have no effect on voxloop-tiny 0.0.1" in done.stderr
 
 
 def test_the_report_holds_what_was_promised(server: ServerProcess, tmp_path: Path) -> None:
     report = replay_report(
-        tmp_path, QUERIES / "queries.jsonl", "--server", server.address, "--plots", tmp_path / "plots"
+        tmp_path, QUERIES / "queries.jsonl", "--insecure", "--server", server.address, "--plots", tmp_path / "plots"
     )
     totals = report["totals"]
     assert totals["utterances"] == len(report["utterances"]) == 10
@@ -108,15 +108,15 @@ def test_the_default_bundle_understands_most_of_the_demo(tmp_path: Path) -> None
 def test_opus_gives_a_transcript_for_a_tenth_of_the_bytes(
     server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = replay_report(tmp_path, QUERIES / "timer.flac", "--server", server.address)
+    plain = replay_report(tmp_path, QUERIES / "timer.flac", "--insecure", "--server", server.address)
     monkeypatch.setenv("VOXLOOP_ENCODER__CODEC", "opus")
-    opus = replay_report(tmp_path, QUERIES / "timer.flac", "--server", server.address)
+    opus = replay_report(tmp_path, QUERIES / "timer.flac", "--insecure", "--server", server.address)
     assert opus["totals"]["segments"] == plain["totals"]["segments"] == 1
     assert opus["totals"]["audio_bytes"] < plain["totals"]["audio_bytes"] / 8
 
 
 def test_silence_sends_no_sound_and_gives_no_transcript(server: ServerProcess, silence: Path, tmp_path: Path) -> None:
-    totals = replay_report(tmp_path, silence, "--server", server.address)["totals"]
+    totals = replay_report(tmp_path, silence, "--insecure", "--server", server.address)["totals"]
     assert totals["audio_bytes"] == totals["segments"] == totals["speech_s"] == 0
     assert totals["audio_s"] == pytest.approx(10.0)
 
@@ -147,7 +147,7 @@ def test_a_bad_file_is_named_and_the_others_go_on(
 ) -> None:
     make(tmp_path / name)
     report = tmp_path / "report.json"
-    done = replay(QUERIES / "timer.flac", tmp_path / name, "--server", server.address, "--report", report)
+    done = replay(QUERIES / "timer.flac", tmp_path / name, "--insecure", "--server", server.address, "--report", report)
     assert done.returncode == 6
     assert "1 of 2 clips could not be replayed whole" in done.stderr
     assert said in done.stderr
@@ -167,7 +167,7 @@ def test_any_rate_and_channel_count_is_heard(
     pcm, _ = soundfile.read(QUERIES / "timer.flac", dtype="float32")
     resampled = soxr.resample(pcm, 16_000, rate_hz)
     soundfile.write(tmp_path / "any.wav", np.repeat(resampled[:, None], channels, axis=1), rate_hz, subtype=subtype)
-    report = replay_report(tmp_path, tmp_path / "any.wav", "--server", server.address)
+    report = replay_report(tmp_path, tmp_path / "any.wav", "--insecure", "--server", server.address)
     assert report["totals"]["segments"] == 1
     assert report["totals"]["audio_s"] == pytest.approx(len(pcm) / 16_000, abs=0.05)
 
@@ -175,7 +175,7 @@ def test_any_rate_and_channel_count_is_heard(
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text("[client]\nconnect_timeout_ms = 300\n")
-    done = replay(QUERIES / "timer.flac", "--server", "127.0.0.1:9", "--config", settings)
+    done = replay(QUERIES / "timer.flac", "--insecure", "--server", "127.0.0.1:9", "--config", settings)
     assert done.returncode == 5
     assert "no voxloop server answers at 127.0.0.1:9" in done.stderr
     assert "voxloop serve" in done.stderr
@@ -285,7 +285,7 @@ def test_a_refused_session_and_a_server_gone_at_the_end_lose_no_results(silence:
     async def play() -> ReplayOutcome:
         server = grpc.aio.server()
         add_SpeechServiceServicer_to_server(RefusingServer(), server)  # type: ignore[abstract]  # has all it needs here
-        client = ClientConfig(server=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        client = ClientConfig(server=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", insecure=True)
         await server.start()
         try:
             return await run_replay(ReplayPlan(DeviceConfig(client=client), clips), lambda _: None)
@@ -300,7 +300,9 @@ def test_a_refused_session_and_a_server_gone_at_the_end_lose_no_results(silence:
 
 def test_ctrl_c_keeps_the_report_of_what_was_done(server: ServerProcess, silence: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    command = voxloop("replay", QUERIES / "timer.flac", silence, "--server", server.address, "--report", report)
+    command = voxloop(
+        "replay", QUERIES / "timer.flac", silence, "--insecure", "--server", server.address, "--report", report
+    )
     command += ["--realtime", "--concurrency", "1", "-v"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -315,7 +317,9 @@ def test_ctrl_c_keeps_the_report_of_what_was_done(server: ServerProcess, silence
 
 def test_a_closed_pipe_loses_no_report(server: ServerProcess, silence: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    command = voxloop("replay", QUERIES / "timer.flac", silence, "--server", server.address, "--report", report, "-v")
+    command = voxloop(
+        "replay", QUERIES / "timer.flac", silence, "--insecure", "--server", server.address, "--report", report, "-v"
+    )
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -330,7 +334,7 @@ def test_where_results_cannot_be_written_is_told_before_the_run(tmp_path: Path) 
     file = tmp_path / "file"
     file.touch()
     for flags, said in ((("--report", tmp_path), "is a folder"), (("--plots", file), "cannot make the folder")):
-        done = replay(QUERIES / "timer.flac", "--server", "127.0.0.1:9", *flags)
+        done = replay(QUERIES / "timer.flac", "--insecure", "--server", "127.0.0.1:9", *flags)
         assert done.returncode == 2
         assert said in done.stderr
 
@@ -343,6 +347,6 @@ def test_a_wav_that_promises_more_than_it_holds_is_named(server: ServerProcess, 
         out.setframerate(16_000)
         out.writeframes(bytes(64_000))
     file.write_bytes(file.read_bytes()[:20_000])
-    done = replay(file, "--server", server.address)
+    done = replay(file, "--insecure", "--server", server.address)
     assert done.returncode == 6
     assert "damaged or cut short" in done.stderr

@@ -17,7 +17,7 @@ from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:99999", "127.0.0.1:", "50051", "localhost", "::1:50051", ":50051"])
 def test_an_address_that_cannot_be_is_told_what_is_allowed(listen: str) -> None:
-    command = voxloop("serve", "--listen", listen)
+    command = voxloop("serve", "--insecure", "--listen", listen)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert f"setting listen = '{listen}'" in done.stderr
@@ -27,7 +27,7 @@ def test_an_address_that_cannot_be_is_told_what_is_allowed(listen: str) -> None:
 def test_a_second_signal_does_not_wait_for_open_sessions(tiny: Path, tmp_path: Path) -> None:
     settings = tmp_path / "settings.toml"
     settings.write_text("drain_ms = 600_000\n")
-    command = voxloop("serve", "--bundle", tiny, "--listen", "127.0.0.1:0", "--config", settings)
+    command = voxloop("serve", "--insecure", "--bundle", tiny, "--listen", "127.0.0.1:0", "--config", settings)
     requests: queue.SimpleQueue[pb.RecognizeRequest | None] = queue.SimpleQueue()
     requests.put(pb.RecognizeRequest(hello=make_hello(DeviceConfig())))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -11,7 +11,8 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from voxloop_edge.client import Client, open_channel
+from voxloop_edge.channel import open_channel
+from voxloop_edge.client import Client
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.replies import HotwordsIgnored, LinkChanged, Reply, TranscriptArrived
 from voxloop_proto.contract import SCHEMA_VERSION
@@ -60,7 +61,7 @@ async def client_of(
     port = grpc_server.add_insecure_port("127.0.0.1:0")
     await grpc_server.start()
     quick = {"first_backoff_ms": 5, "longest_backoff_ms": 20} | settings
-    config = ClientConfig(server=f"127.0.0.1:{port}", **quick)
+    config = ClientConfig(server=f"127.0.0.1:{port}", insecure=True, **quick)
     try:
         whole = pb.Hello(schema_version=SCHEMA_VERSION, device_id="d", session_id="s")
         whole.MergeFrom(hello or pb.Hello())

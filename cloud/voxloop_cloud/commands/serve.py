@@ -20,8 +20,17 @@ def serve(
         str | None, typer.Option(help="bundle to serve: a folder, or a name from 'voxloop models list'", metavar="DIR")
     ] = None,
     listen: Annotated[str | None, typer.Option(help="address, host:port (default 127.0.0.1:50051)")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="the server's certificate (PEM)", metavar="FILE")] = None,
+    key: Annotated[Path | None, typer.Option(help="the certificate's private key (PEM)", metavar="FILE")] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="CA of devices: each must show a certificate of its own (mTLS)", metavar="FILE")
+    ] = None,
     insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="allow plaintext on an address that other machines can reach")
+        bool | None, typer.Option("--insecure", help="plaintext instead of TLS, for devices on this machine alone")
+    ] = None,
+    insecure_beyond_loopback: Annotated[
+        bool | None,
+        typer.Option("--insecure-beyond-loopback", help="with --insecure: plaintext for other machines, too"),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
@@ -29,11 +38,27 @@ def serve(
 ) -> None:
     """Run the recognition server.
 
+    The port is encrypted; `voxloop certificates DIR` makes what it needs for development. Without certificates it
+    opens only with --insecure, and then for this machine alone:
+
+    \b
+      voxloop certificates certs
+      voxloop serve --certificate certs/server.pem --key certs/server.key
+      voxloop serve --insecure
+
     Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms; a
     second one stops it at once.
     """
     _log_to_stderr(log_level)
-    flags = {"engine.bundle": bundle, "listen": listen, "insecure": insecure}
+    flags = {
+        "engine.bundle": bundle,
+        "listen": listen,
+        "tls.certificate": certificate,
+        "tls.key": key,
+        "tls.client_ca": client_ca,
+        "insecure": insecure,
+        "insecure_beyond_loopback": insecure_beyond_loopback,
+    }
     settings = read_settings(ServerConfig, config, os.environ, flags)
     asyncio.run(_serve(settings, until_stdin_closes))
 

@@ -25,6 +25,17 @@ def listen(
         str | None, typer.Option(help="microphone: a number or part of a name from --list-devices")
     ] = None,
     server: Annotated[str | None, typer.Option(help="address of the server (default 127.0.0.1:50051)")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="CA of the server's certificate (PEM; default: the public ones)", metavar="FILE")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="file that holds this device's token", metavar="FILE")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="this device's certificate (PEM), if the server asks for one", metavar="FILE")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="the private key of --certificate (PEM)", metavar="FILE")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="plaintext, to a server on this machine alone")
+    ] = None,
     codec: Annotated[str | None, typer.Option(help="pcm16 or opus (a tenth of the bytes)")] = None,
     stdin: Annotated[
         str | None, typer.Option(help="read raw samples from standard input instead: s16le or f32le", metavar="FORMAT")
@@ -54,6 +65,11 @@ def listen(
         return
     flags = {
         "client.server": server,
+        "client.tls.ca": ca,
+        "client.tls.certificate": certificate,
+        "client.tls.key": key,
+        "client.token_file": token_file,
+        "client.insecure": insecure,
         "encoder.codec": codec,
         "hotwords": read_hotword_file(hotwords) if hotwords else None,
         "hotwords_only": only_hotwords or None,

@@ -24,6 +24,17 @@ def replay(
         list[Path], typer.Argument(help="audio files, folders of them, or JSONL manifests", metavar="SOURCE...")
     ],
     server: Annotated[str | None, typer.Option(help="address of a running server (default 127.0.0.1:50051)")] = None,
+    ca: Annotated[
+        Path | None, typer.Option(help="CA of the server's certificate (PEM; default: the public ones)", metavar="FILE")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="file that holds this device's token", metavar="FILE")] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="this device's certificate (PEM), if the server asks for one", metavar="FILE")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="the private key of --certificate (PEM)", metavar="FILE")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="plaintext, to a server on this machine alone")
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="start a server for this replay and stop it after")] = False,
     bundle: Annotated[str | None, typer.Option(help="bundle for --local: a folder or a name")] = None,
     realtime: Annotated[
@@ -56,6 +67,11 @@ def replay(
     _check(server, local, bundle, report, plots)
     flags = {
         "client.server": server,
+        "client.tls.ca": ca,
+        "client.tls.certificate": certificate,
+        "client.tls.key": key,
+        "client.token_file": token_file,
+        "client.insecure": insecure,
         "hotwords": read_hotword_file(hotwords) if hotwords else None,
         "hotwords_only": only_hotwords or None,
     }

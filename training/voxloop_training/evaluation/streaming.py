@@ -70,7 +70,7 @@ async def open_listener(
     start_s = time.monotonic()
     async with open_local_server(str(bundle)) as address:
         ready_s = time.monotonic() - start_s
-        client = settings.client.model_copy(update={"server": address})
+        client = settings.client.to_local(address)
         served = settings.model_copy(update={"client": client})
         yield StreamingListener(served, concurrency, latency_clips, hotwords_only, ready_s)
 
