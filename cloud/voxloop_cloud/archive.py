@@ -1,9 +1,10 @@
 """Unpacks an archive of a bundle, or of a model that sherpa-onnx publishes, without trusting it."""
 
-import gzip
+import errno
 import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -19,6 +20,22 @@ from voxloop_proto.errors import ContractError
 MAX_UNPACKED_BYTES = 4 * 2**30
 MAX_FILES = 1000
 _COPY_BYTES = 1 << 20
+
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,  # a zip of a later version, or with a compression that Python lacks
+    ValueError,  # numbers, names and times that cannot be
+    OverflowError,
+    struct.error,
+)
+"""What the libraries raise of an archive that is broken, or not of their kind; gathered by fuzzing them."""
+
+_ERRNOS_OF_CONTENT = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR)
+"""Of an OSError that the archive's content is to blame for; None: bz2 has no error of its own for what is no bz2."""
 
 _Entry = tuple[str, int, IO[bytes]]
 """Name, size and content of a plain file."""
@@ -64,12 +81,12 @@ def _opened(archive: Path) -> Iterator[Iterator[_Entry]]:
         else:
             with tarfile.open(archive, "r:*") as opened_tar:
                 yield _tar_entries(archive, opened_tar)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile) as error:
+    except _BROKEN as error:
         raise _not_whole(archive, error) from error
     except FileExistsError as error:
         raise ContractError(f"{archive.name} has {Path(error.filename).name} twice; get another archive") from error
     except OSError as error:
-        if error.errno is None:  # bz2 has no error of its own for what is no bz2
+        if error.errno in _ERRNOS_OF_CONTENT:
             raise _not_whole(archive, error) from error
         raise
 
@@ -103,7 +120,8 @@ def _safe(archive: Path, name: str) -> PurePosixPath:
 
 
 def _not_whole(archive: Path, error: Exception) -> ContractError:
-    return ContractError(f"{archive.name} is no whole .tar.gz, .tar.bz2 or .zip ({error}); fetch it again")
+    said = str(error).partition(":\n")[0]  # tarfile tells of each format that it tried, in a line each
+    return ContractError(f"{archive.name} is no whole .tar.gz, .tar.bz2 or .zip ({said}); fetch it again")
 
 
 def _not_plain(archive: Path, name: str) -> ContractError:

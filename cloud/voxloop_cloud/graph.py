@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from voxloop_cloud.xz_file import read_xz
 from voxloop_proto.errors import ContractError
 
 GRAPH_FILE: Final = "graph.xz"
@@ -76,10 +77,7 @@ def write_graph(graph: Graph, path: Path) -> None:
 
 def read_graph(path: Path) -> Graph:
     """Reads what write_graph wrote. Raises ContractError if the file is anything else."""
-    try:
-        content = lzma.decompress(path.read_bytes())
-    except (OSError, lzma.LZMAError) as error:
-        raise ContractError(f"{path} is no graph ({error}); export the bundle again") from error
+    content = read_xz(path, "graph")
     if not content.startswith(_MAGIC):
         raise ContractError(f"{path} does not begin with {_MAGIC.decode().strip()!r}; export the bundle again")
     try:
@@ -95,10 +93,14 @@ def _unpack(content: bytes) -> Graph:
 
     def take(count: int, width: int) -> memoryview:
         nonlocal rest
+        if count * width > len(rest):
+            raise ValueError(f"{count * width} bytes promised, {len(rest)} left")
         taken, rest = rest[: count * width], rest[count * width :]
         return taken
 
     leaving = _bytes_together(take(states, 4), np.uint32)
+    if (left := int(leaving.sum(dtype=np.uint64))) != arcs:
+        raise ValueError(f"{left} arcs leave its states, it has {arcs}")
     phone = np.frombuffer(take(arcs, 1), np.uint8)
     cost = _bytes_together(take(arcs, 2), np.uint16).view(np.int16)
     jump = _bytes_together(take(arcs, 4), np.uint32).view(np.int32)
@@ -106,6 +108,8 @@ def _unpack(content: bytes) -> Graph:
     word = np.zeros(arcs, np.int32)
     word[is_word] = _bytes_together(take(int(is_word.sum()), 4), np.uint32)
     final = _bytes_together(take(states, 2), np.uint16)
+    if rest:
+        raise ValueError(f"{len(rest)} bytes too many")
     return Graph(
         phones=phones,
         words=words,
@@ -122,8 +126,7 @@ def _unpack(content: bytes) -> Graph:
 def _checked(graph: Graph, path: Path) -> Graph:
     """What a search may rely on: no label or state that isn't there."""
     within = (
-        graph.first_arc[-1] == graph.arcs
-        and 0 <= graph.start < graph.states
+        0 <= graph.start < graph.states
         and int(graph.phone.max(initial=0)) <= graph.phones
         and 0 <= int(graph.word.min(initial=0)) <= int(graph.word.max(initial=0)) <= graph.words
         and 0 <= int(graph.target.min(initial=0)) <= int(graph.target.max(initial=0)) < graph.states

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voxloop_cloud.graph_lexicon import GraphLexicon, Pronunciation
+from voxloop_proto.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ def runs_of(path: Sequence[int], blank_id: int) -> list[Run]:
 def align(words: Sequence[int], runs: Sequence[Run], lexicon: GraphLexicon) -> list[Sequence[Run]]:
     """The runs of each word. The graph writes a word as soon as it is sure, or later, so only the lexicon knows.
 
-    A path that ends within a word gives it the runs there are, or leaves runs over; those belong to no word.
+    A path that ends within a word gives it the runs there are, or leaves runs over; those belong to no word. Raises ModelError
+    if graph and lexicon are not of one bundle.
     """
     phones = tuple(run.phone for run in runs)
     reached: list[dict[int, int]] = [{0: 0}]
@@ -41,7 +43,8 @@ def align(words: Sequence[int], runs: Sequence[Run], lexicon: GraphLexicon) -> l
             for end in _ends(phones, start, lexicon.pronunciations(word), last):
                 ends.setdefault(end, start)
         reached.append(ends)
-    assert reached[-1], "the graph has a path that the lexicon lacks"
+    if not reached[-1]:
+        raise ModelError("the graph says a word as its lexicon does not; export the bundle with one lexicon for both")
     end = max(reached[-1])
     aligned: list[Sequence[Run]] = []
     for ends in reversed(reached[1:]):

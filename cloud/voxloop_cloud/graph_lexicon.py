@@ -4,6 +4,7 @@ import lzma
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from voxloop_cloud.xz_file import read_xz
 from voxloop_proto.errors import ContractError
 
 Pronunciation = tuple[int, ...]
@@ -37,8 +38,8 @@ def write_lexicon(entries: Iterable[tuple[str, Sequence[Sequence[str]]]], path: 
 def read_lexicon(path: Path, tokens: Sequence[str]) -> GraphLexicon:
     """Reads what write_lexicon wrote. Raises ContractError if the file is anything else, or has other phones."""
     try:
-        lines = lzma.decompress(path.read_bytes()).decode().splitlines()
-    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+        lines = read_xz(path, "lexicon").decode().splitlines()
+    except UnicodeDecodeError as error:
         raise ContractError(f"{path} is no lexicon ({error}); export the bundle again") from error
     ids = {token: index for index, token in enumerate(tokens)}
     entries: list[tuple[str, tuple[Pronunciation, ...]]] = []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from voxloop_cloud.xz_file import read_xz
 from voxloop_proto.errors import ContractError, DataError
 
 SPELLING_FILE: Final = "spelling.txt.xz"
@@ -100,10 +101,10 @@ def load_spelling(path: Path) -> Spelling:
     Raises ContractError if the file is anything else.
     """
     try:
-        head, _, body = lzma.decompress(path.read_bytes()).decode().partition("\n\n")
+        head, _, body = read_xz(path, "model of spelling").decode().partition("\n\n")
         order, *graphones = head.split("\n")
         units = [(letter, tuple(phones)) for letter, *phones in (line.split(" ") for line in graphones)]
         rows = (tuple(map(int, line.split(" "))) for line in body.split("\n"))
         return Spelling(int(order), units, ((row[1:], row[0]) for row in rows))
-    except (OSError, lzma.LZMAError, ValueError, IndexError) as error:
+    except (ValueError, IndexError) as error:
         raise ContractError(f"{path} is no model of spelling ({error}); export the bundle again") from error
