@@ -21,6 +21,15 @@ class Limits(BaseModel):
     max_segment_ms: int = Field(60_000, ge=1_000, le=600_000, description="longest segment, in ms")
     max_hotwords: int = Field(1_000, ge=0, le=10_000, description="most hotwords of a session")
     max_sessions_per_device: int = Field(8, ge=1, le=1_000, description="open sessions of one device id")
+    max_bytes_per_minute: int = Field(
+        256 << 20,
+        ge=1 << 20,
+        le=1 << 40,
+        description="bytes of one device in a minute (256 MiB is 140 times the pace of speech in PCM16)",
+    )
+    max_segments_per_minute: int = Field(
+        10_000, ge=1, le=1 << 30, description="segments of one device in a minute, over all its sessions"
+    )
 
     def to_wire(self) -> pb.Limits:
         """The same as a message."""

@@ -1,6 +1,6 @@
 """The numbers that both ends agree on beyond the schema itself."""
 
-SCHEMA_VERSION = 1001
+SCHEMA_VERSION = 1002
 """major * 1000 + minor. A server refuses a newer major; a newer minor only adds fields that may be ignored."""
 
 MAX_PAYLOAD_BYTES = 64 << 10

@@ -1,12 +1,14 @@
 """Every error that voxloop raises on purpose, by who must act.
 
 VoxloopError
-├── ConfigError        the operator: a setting, a path, a missing extra
-├── ContractError      the peer: a message or a bundle that breaks the contract
-├── OverloadError      nobody: too much at once, retry later
-├── UnavailableError   the network, or a model that is away: retry later
-├── DataError          the owner of the data: a file that is not what it says
-└── ModelError         us: the recognizer failed
+├── ConfigError            the operator: a setting, a path, a missing extra
+├── ContractError          the peer: a message or a bundle that breaks the contract
+├── OverloadError          nobody: too much at once, retry later
+├── UnavailableError       the network, or a model that is away: retry later
+├── DataError              the owner of the data: a file that is not what it says
+├── ModelError             us: the recognizer failed
+├── UnauthenticatedError   the device's owner: its token or certificate is missing, wrong or out of date
+└── PermissionDeniedError  the device's owner: it is known, and asks for what is another's
 
 A message says what was found, what is allowed, and what to do next.
 One table maps each class to the wire's FailureCode and to gRPC's status, and back.
@@ -52,6 +54,14 @@ class ModelError(VoxloopError):
     """The recognizer failed: a fault of ours."""
 
 
+class UnauthenticatedError(VoxloopError):
+    """The device's owner must give it a token or certificate that the server takes."""
+
+
+class PermissionDeniedError(VoxloopError):
+    """The device's owner must let it act as itself alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
     """One line of the table: what an error is on the wire, and as an exit code of a command."""
@@ -70,6 +80,8 @@ ERROR_TABLE: tuple[ErrorRow, ...] = (
     ErrorRow(UnavailableError, pb.FAILURE_CODE_UNAVAILABLE, grpc.StatusCode.UNAVAILABLE, True, 5),
     ErrorRow(DataError, pb.FAILURE_CODE_DATA, grpc.StatusCode.DATA_LOSS, False, 6),
     ErrorRow(ModelError, pb.FAILURE_CODE_MODEL, grpc.StatusCode.INTERNAL, False, 7),
+    ErrorRow(UnauthenticatedError, pb.FAILURE_CODE_UNAUTHENTICATED, grpc.StatusCode.UNAUTHENTICATED, False, 8),
+    ErrorRow(PermissionDeniedError, pb.FAILURE_CODE_PERMISSION_DENIED, grpc.StatusCode.PERMISSION_DENIED, False, 9),
 )
 
 _ROW_OF_ERROR = {row.error: row for row in ERROR_TABLE}
@@ -83,8 +95,6 @@ _ERROR_OF_STATUS: dict[grpc.StatusCode, type[VoxloopError]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: UnavailableError,
     grpc.StatusCode.NOT_FOUND: ConfigError,
     grpc.StatusCode.ALREADY_EXISTS: ContractError,
-    grpc.StatusCode.PERMISSION_DENIED: ConfigError,
-    grpc.StatusCode.UNAUTHENTICATED: ConfigError,
     grpc.StatusCode.ABORTED: UnavailableError,
     grpc.StatusCode.OUT_OF_RANGE: ContractError,
     grpc.StatusCode.UNIMPLEMENTED: ContractError,

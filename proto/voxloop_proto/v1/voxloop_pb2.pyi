@@ -119,6 +119,10 @@ class _FailureCodeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The data set or a stored clip is wrong."""
     FAILURE_CODE_MODEL: _FailureCode.ValueType  # 6
     """The server's own fault."""
+    FAILURE_CODE_UNAUTHENTICATED: _FailureCode.ValueType  # 7
+    """Who calls is not known: a token or certificate is missing, wrong, revoked or out of date. Schema 1.2."""
+    FAILURE_CODE_PERMISSION_DENIED: _FailureCode.ValueType  # 8
+    """Who calls is known, and may not do this. Schema 1.2."""
 
 class FailureCode(_FailureCode, metaclass=_FailureCodeEnumTypeWrapper): ...
 
@@ -135,6 +139,10 @@ FAILURE_CODE_DATA: FailureCode.ValueType  # 5
 """The data set or a stored clip is wrong."""
 FAILURE_CODE_MODEL: FailureCode.ValueType  # 6
 """The server's own fault."""
+FAILURE_CODE_UNAUTHENTICATED: FailureCode.ValueType  # 7
+"""Who calls is not known: a token or certificate is missing, wrong, revoked or out of date. Schema 1.2."""
+FAILURE_CODE_PERMISSION_DENIED: FailureCode.ValueType  # 8
+"""Who calls is known, and may not do this. Schema 1.2."""
 global___FailureCode = FailureCode
 
 @typing.final
@@ -197,7 +205,7 @@ class Hello(google.protobuf.message.Message):
     INTERIM_RESULTS_FIELD_NUMBER: builtins.int
     HOTWORDS_ONLY_FIELD_NUMBER: builtins.int
     schema_version: builtins.int
-    """The newest schema the device speaks: major * 1000 + minor, e.g. 1001. A server refuses a newer major."""
+    """The newest schema the device speaks: major * 1000 + minor, e.g. 1002. A server refuses a newer major."""
     device_id: builtins.str
     """A stable name of the device, chosen at installation; letters, digits, '.', '_', '-'; at most 64."""
     device_kind: builtins.str
@@ -659,10 +667,17 @@ class Limits(google.protobuf.message.Message):
     MAX_SEGMENT_MS_FIELD_NUMBER: builtins.int
     MAX_HOTWORDS_FIELD_NUMBER: builtins.int
     MAX_SESSIONS_PER_DEVICE_FIELD_NUMBER: builtins.int
+    MAX_BYTES_PER_MINUTE_FIELD_NUMBER: builtins.int
+    MAX_SEGMENTS_PER_MINUTE_FIELD_NUMBER: builtins.int
     max_message_bytes: builtins.int
     max_segment_ms: builtins.int
     max_hotwords: builtins.int
     max_sessions_per_device: builtins.int
+    max_bytes_per_minute: builtins.int
+    """Of one device, over all its sessions; a segment that has begun may always be ended. 0: an older server, which has
+    no such limit. Schema 1.2.
+    """
+    max_segments_per_minute: builtins.int
     def __init__(
         self,
         *,
@@ -670,8 +685,10 @@ class Limits(google.protobuf.message.Message):
         max_segment_ms: builtins.int = ...,
         max_hotwords: builtins.int = ...,
         max_sessions_per_device: builtins.int = ...,
+        max_bytes_per_minute: builtins.int = ...,
+        max_segments_per_minute: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["max_hotwords", b"max_hotwords", "max_message_bytes", b"max_message_bytes", "max_segment_ms", b"max_segment_ms", "max_sessions_per_device", b"max_sessions_per_device"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_bytes_per_minute", b"max_bytes_per_minute", "max_hotwords", b"max_hotwords", "max_message_bytes", b"max_message_bytes", "max_segment_ms", b"max_segment_ms", "max_segments_per_minute", b"max_segments_per_minute", "max_sessions_per_device", b"max_sessions_per_device"]) -> None: ...
 
 global___Limits = Limits
 
