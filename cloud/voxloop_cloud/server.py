@@ -99,6 +99,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             _log.exception("session.crashed", session=session.hello.session_id)
             await _abort(context, ModelError("the server failed at this session; see its log"), session)
         finally:
+            session.close()
             for device_id in admitted:
                 self._leave(device_id)
             _log.info(
