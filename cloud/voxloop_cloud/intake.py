@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from voxloop_cloud.limits import Limits
+from voxloop_cloud.message_limits import check_lengths
 from voxloop_proto.audio import Pcm, from_pcm16, ms_to_samples
 from voxloop_proto.contract import MAX_PAYLOAD_BYTES, OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ContractError
@@ -49,6 +50,7 @@ class SegmentIntake:
 
     def check_end(self, end: pb.SegmentEnd) -> None:
         """Raises ContractError unless all that the device sent has come."""
+        check_lengths(end)
         if end.segment_id != self.start.segment_id:
             raise ContractError(f"end of segment {end.segment_id} within segment {self.start.segment_id}")
         surplus = self.received_samples - end.sent_samples

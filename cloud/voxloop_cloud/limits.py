@@ -4,6 +4,7 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxloop_cloud.message_limits import check_lengths
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import OPUS_PACKET_SAMPLES, SCHEMA_VERSION
 from voxloop_proto.errors import ContractError
@@ -39,10 +40,16 @@ class Limits(BaseModel):
 def check_hello(hello: pb.Hello) -> None:
     """Raises ContractError when a device asks for what this server does not do; `read_hotwords` checks the hotwords."""
     _check_schema(hello.schema_version)
-    for name, value in (("device_id", hello.device_id), ("session_id", hello.session_id)):
+    check_names(device_id=hello.device_id, session_id=hello.session_id)
+    _check_audio_format(hello.audio_format)
+    check_lengths(hello)
+
+
+def check_names(**names: str) -> None:
+    """Raises ContractError for an id that is more than a name: it may become part of a path or a log line."""
+    for name, value in names.items():
         if not _NAME.fullmatch(value):
             raise ContractError(f"{name} {value[:80]!r}; allowed are 1 to 64 letters, digits, '.', '_' and '-'")
-    _check_audio_format(hello.audio_format)
 
 
 def _check_schema(version: int) -> None:

@@ -12,15 +12,17 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
-from voxloop_cloud.limits import Limits
+from voxloop_cloud.limits import Limits, check_names
+from voxloop_cloud.message_limits import check_lengths
 from voxloop_cloud.results import ResultStore
-from voxloop_cloud.security.tls import TlsConfig, open_credentials
+from voxloop_cloud.security.access import AccessConfig, open_access
+from voxloop_cloud.security.authentication import check_owner
+from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.session import Session
 from voxloop_proto import __version__
-from voxloop_proto.address import is_loopback
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
 from voxloop_proto.errors import ConfigError, ContractError, ModelError, OverloadError, VoxloopError, row_of
@@ -37,17 +39,10 @@ _SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name
 _log = structlog.get_logger("voxloop.server")
 
 
-class ServerConfig(BaseModel):
+class ServerConfig(AccessConfig):
     """The server's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     listen: str = Field("127.0.0.1:50051", description="address to listen on, host:port; port 0 takes a free one")
-    tls: TlsConfig = Field(default_factory=TlsConfig)
-    insecure: bool = Field(False, description="plaintext instead of TLS, on an address of this machine alone")
-    insecure_beyond_loopback: bool = Field(
-        False, description="with insecure: plaintext on an address that other machines can reach, too"
-    )
     max_sessions: int = Field(1_000, ge=1, description="open sessions in all; beyond it new ones are refused")
     hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
@@ -71,6 +66,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         self._engine = engine
         self._config = config
         self._store = ResultStore()
+        self._rates = DeviceRates(config.limits)
         self._open_sessions: Counter[str] = Counter()
 
     async def Recognize(  # noqa: N802 (the name is the contract's)
@@ -82,10 +78,11 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         admitted: list[str] = []
 
         def admit(device_id: str) -> None:
+            check_owner(device_id)
             self._admit(device_id)
             admitted.append(device_id)
 
-        session = Session(self._engine, self._store, self._config.limits, admit)
+        session = Session(self._engine, self._store, self._config.limits, admit, self._rates)
         try:
             requests = aiter(request_iterator)
             request = await _first(requests, self._config.hello_timeout_ms)
@@ -112,18 +109,29 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
 
     async def Feedback(  # noqa: N802 (the name is the contract's)
         self,
-        request: pb.FeedbackRequest,  # noqa: ARG002
+        request: pb.FeedbackRequest,
         context: "grpc.aio.ServicerContext[pb.FeedbackRequest, pb.FeedbackResponse]",
     ) -> pb.FeedbackResponse:
-        """Not there yet: nothing is stored that feedback could be filed with."""
+        """Not there yet: nothing is stored that feedback could be filed with. A device speaks of itself alone."""
+        try:
+            check_names(device_id=request.device_id, session_id=request.session_id)
+            check_lengths(request)
+            check_owner(request.device_id)
+        except VoxloopError as error:
+            await context.abort(row_of(error).status, error.message)
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback")
 
     async def Erase(  # noqa: N802 (the name is the contract's)
         self,
-        request: pb.EraseRequest,  # noqa: ARG002
+        request: pb.EraseRequest,
         context: "grpc.aio.ServicerContext[pb.EraseRequest, pb.EraseResponse]",
     ) -> pb.EraseResponse:
-        """Not there yet: nothing is stored that could be erased."""
+        """Not there yet: nothing is stored that could be erased. A device erases what is its own alone."""
+        try:
+            check_names(device_id=request.device_id)
+            check_owner(request.device_id)
+        except VoxloopError as error:
+            await context.abort(row_of(error).status, error.message)
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so there is none to erase")
 
     async def GetServerInfo(  # noqa: N802 (the name is the contract's)
@@ -181,15 +189,15 @@ async def open_server(config: ServerConfig, stop_now: asyncio.Event | None = Non
 
     Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
     """
-    credentials = _open_tls(config)
-    async with open_engine(config.engine) as engine:
+    async with open_access(config, config.listen) as access, open_engine(config.engine) as engine:
         most = config.max_sessions + SPARE_CALLS
-        server = grpc.aio.server(options=_options(config), maximum_concurrent_rpcs=most)
+        gates = [access.gate] if access.gate else []
+        server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
         pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config), server)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-        address = _bind(server, config.listen, credentials)
+        address = _bind(server, config.listen, access.credentials)
         await server.start()
         for service in ("", _SERVICE_NAME):
             await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -210,26 +218,6 @@ async def _drain(
         await server.stop(0)
     hurried.cancel()
     await drained
-
-
-def _open_tls(config: ServerConfig) -> grpc.ServerCredentials | None:
-    """What the port is encrypted with; None for plaintext, which must be asked for. Raises ConfigError."""
-    if config.tls.is_on and config.insecure:
-        raise ConfigError("--insecure means plaintext, and the settings name TLS files; leave out one or the other")
-    if config.tls.is_on:
-        return open_credentials(config.tls)
-    if not config.insecure:
-        raise ConfigError(
-            "no certificate, and speech is not taken in plaintext unasked: make one with 'voxloop certificates DIR' "
-            "and name it with --certificate DIR/server.pem --key DIR/server.key; "
-            "or, for devices on this machine alone, add --insecure"
-        )
-    if not is_loopback(config.listen) and not config.insecure_beyond_loopback:
-        raise ConfigError(
-            f"listening on {config.listen} would carry speech in plaintext over the network; use TLS ('voxloop "
-            "certificates --help'), listen on 127.0.0.1, or add --insecure-beyond-loopback where the network is private"
-        )
-    return None
 
 
 def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:

@@ -11,11 +11,12 @@ from voxloop_cloud.hotword_list import read_hotwords
 from voxloop_cloud.intake import SegmentIntake
 from voxloop_cloud.limits import Limits, check_hello
 from voxloop_cloud.results import ResultStore, SessionResults
+from voxloop_cloud.security.rate_limit import DeviceRate, DeviceRates
 from voxloop_cloud.segment_work import SegmentWork
 from voxloop_cloud.transcript import to_transcript
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import SCHEMA_VERSION
-from voxloop_proto.errors import ContractError, VoxloopError, to_failure
+from voxloop_proto.errors import ContractError, OverloadError, VoxloopError, to_failure
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 if TYPE_CHECKING:  # at run time only bundles of phones load what searches
@@ -43,9 +44,17 @@ class Session:
     """
 
     def __init__(
-        self, engine: Engine, store: ResultStore, limits: Limits, admit: Callable[[str], None] = lambda _: None
+        self,
+        engine: Engine,
+        store: ResultStore,
+        limits: Limits,
+        admit: Callable[[str], None] = lambda _: None,
+        rates: DeviceRates | None = None,
     ) -> None:
-        """admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it."""
+        """admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
+
+        rates: of all sessions of this server, which those of one device share.
+        """
         self.hello = pb.Hello()
         self.segments = 0
         self.received_samples = 0
@@ -53,6 +62,8 @@ class Session:
         self._store = store
         self._limits = limits
         self._admit = admit
+        self._rates = rates or DeviceRates(limits)
+        self._rate: DeviceRate | None = None  # from Hello on
         self._phase = Phase.NEW
         self._hotwords: Hotwords | None = None
         self._results: SessionResults
@@ -66,11 +77,14 @@ class Session:
 
         Raises ContractError for a message out of place, and what `check_hello` raises.
         """
+        if self._rate is not None:
+            self._rate.take_message(request.ByteSize(), self._rates.clock())
         match request.WhichOneof("payload"):
             case "hello":
                 yield await self._open(request.hello)
             case "segment_start":
-                self._start(request.segment_start)
+                if refusal := self._start(request.segment_start):
+                    yield refusal
             case "audio":
                 if news := await self._hear(request.audio):
                     yield news
@@ -92,6 +106,7 @@ class Session:
         check_hello(hello)
         asked = read_hotwords(hello.hotwords, hello.hotwords_only, self._limits.max_hotwords)
         self._admit(hello.device_id)
+        self._rate = self._rates.of(hello.device_id)
         self._hotwords = await self._engine.prepare(asked) if asked else None
         self._results = self._store.open(hello)
         self.hello = hello
@@ -105,18 +120,30 @@ class Session:
         )
         return pb.RecognizeResponse(welcome=welcome)
 
-    def _start(self, start: pb.SegmentStart) -> None:
+    def _start(self, start: pb.SegmentStart) -> pb.RecognizeResponse | None:
+        """Opens a segment; gives the Failure of one that must wait, as the device has sent too much."""
         self._require(Phase.BETWEEN, Phase.SKIPPING, what="SegmentStart")  # a device drops the rest of what failed
         if start.segment_id <= self._last_segment_id:
             raise ContractError(f"segment {start.segment_id} after segment {self._last_segment_id}; ids count upwards")
         self._last_segment_id = start.segment_id
         if start.segment_id in self._results.transcripts:
             self._phase = Phase.SKIPPING
-            return
+            return None
+        if refusal := self._refusal(start):
+            self._phase = Phase.SKIPPING
+            return refusal
         self._intake = SegmentIntake(start, self.hello.audio_format, self._limits)
         self._work = self._engine.start_segment(self._hotwords)
         self._last_text = ""
         self._phase = Phase.IN_SEGMENT
+
+    def _refusal(self, start: pb.SegmentStart) -> pb.RecognizeResponse | None:
+        try:
+            if self._rate is not None:
+                self._rate.begin_segment(self._rates.clock())
+        except OverloadError as error:
+            return pb.RecognizeResponse(failure=to_failure(error, start.segment_id))
+        return None
 
     async def _hear(self, audio: pb.Audio) -> pb.RecognizeResponse | None:
         if self._phase is Phase.SKIPPING:

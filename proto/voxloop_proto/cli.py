@@ -21,6 +21,8 @@ _SUMMARY = {
     "listen": "Transcribe the microphone, live.",
     "replay": "Send audio files or test sets through the whole path and measure it.",
     "serve": "Run the recognition server.",
+    "certificates": "Make the certificates of a server and its devices, for development.",
+    "tokens": "Issue, list, rotate and revoke the tokens of devices.",
     "models": "List, verify, import and fetch model bundles.",
     "train": "Train a model from a recipe.",
     "evaluate": "Word errors of a bundle, by set and slice, with costs and a report.",

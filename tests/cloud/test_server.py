@@ -147,7 +147,8 @@ def test_a_message_over_the_limit_ends_the_session_and_not_the_server(bundle: st
 def test_what_is_not_kept_cannot_be_told_or_erased(bundle: str) -> None:
     async def use(channel: grpc.aio.Channel) -> None:
         stub = SpeechServiceStub(channel)
-        for call in (stub.Feedback(pb.FeedbackRequest()), stub.Erase(pb.EraseRequest(device_id="kitchen"))):
+        feedback = pb.FeedbackRequest(device_id="kitchen", session_id="s1")
+        for call in (stub.Feedback(feedback), stub.Erase(pb.EraseRequest(device_id="kitchen"))):
             with pytest.raises(grpc.aio.AioRpcError, match="keeps no utterances") as refused:
                 await call  # type: ignore[misc]
             assert refused.value.code() == grpc.StatusCode.UNIMPLEMENTED

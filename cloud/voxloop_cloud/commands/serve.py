@@ -25,6 +25,12 @@ def serve(
     client_ca: Annotated[
         Path | None, typer.Option(help="CA of devices: each must show a certificate of its own (mTLS)", metavar="FILE")
     ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="the devices' tokens: each must show its own ('voxloop tokens')", metavar="FILE")
+    ] = None,
+    anonymous: Annotated[
+        bool | None, typer.Option("--anonymous", help="take any device, without a token or certificate")
+    ] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="plaintext instead of TLS, for devices on this machine alone")
     ] = None,
@@ -38,12 +44,12 @@ def serve(
 ) -> None:
     """Run the recognition server.
 
-    The port is encrypted; `voxloop certificates DIR` makes what it needs for development. Without certificates it
-    opens only with --insecure, and then for this machine alone:
+    The port is encrypted, and each device shows a token. Without certificates it opens only with --insecure, and then
+    for this machine alone:
 
     \b
-      voxloop certificates certs
-      voxloop serve --certificate certs/server.pem --key certs/server.key
+      voxloop certificates certs && voxloop tokens issue kitchen --tokens tokens.json --out kitchen.token
+      voxloop serve --certificate certs/server.pem --key certs/server.key --tokens tokens.json
       voxloop serve --insecure
 
     Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms; a
@@ -56,6 +62,8 @@ def serve(
         "tls.certificate": certificate,
         "tls.key": key,
         "tls.client_ca": client_ca,
+        "tokens": tokens,
+        "anonymous": anonymous,
         "insecure": insecure,
         "insecure_beyond_loopback": insecure_beyond_loopback,
     }
