@@ -4,6 +4,7 @@ Streaming, cache-aware: features, their length and three caches in; log-probabil
 out. Offline: features and their length in; log-probabilities out, and perhaps their length.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -125,7 +126,7 @@ def read_integer(where: str, metadata: Mapping[str, str], key: str) -> int:
     if text is None:
         found = ", ".join(sorted(metadata)) or "nothing"
         raise ContractError(f"{where} lacks {key} in its metadata, which has {found}; export it again")
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (re.fullmatch(r"[0-9]{1,9}", text) and int(text) > 0):
         raise ContractError(
             f"{where} has {key} = {text!r} in its metadata; allowed is a number above 0; export it again"
         )

@@ -27,6 +27,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
     ort_errors.NoSuchFile,
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
+    UnicodeDecodeError,  # it quotes bytes of a broken file
 )
 """All that onnxruntime raises; they have no common base of their own."""
 
@@ -148,12 +149,14 @@ def open_session(file: Path, threads: int = 1) -> ort.InferenceSession:
     options.log_severity_level = _LOG_ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        _ = tensors_of(session), session.get_modelmeta().custom_metadata_map  # here it shows if a name is no text
     except ORT_ERRORS as error:
         raise ContractError(
             f"{file} is not a model that onnxruntime {ort.__version__} can load ({error}); "
             "allowed is an ONNX file in one of NeMo's CTC layouts; export it again"
         ) from error
+    return session
 
 
 def _check(bundle: Bundle, session: ort.InferenceSession) -> CacheShapes | None:

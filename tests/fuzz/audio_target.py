@@ -46,19 +46,19 @@ def _hear(source: FileSource) -> None:
 
 def _seeds() -> list[bytes]:
     formats = (
-        ("wav", "WAV", "PCM_16", 16_000),
-        ("wav", "WAV", "FLOAT", 44_100),
-        ("wav", "WAV", "ULAW", 8_000),
-        ("wav", "W64", "PCM_24", 16_000),
-        ("wav", "AIFF", "PCM_16", 16_000),
-        ("wav", "AU", "PCM_16", 16_000),
-        ("wav", "CAF", "ALAC_16", 16_000),
-        ("flac", "FLAC", "PCM_16", 16_000),
-        ("ogg", "OGG", "VORBIS", 16_000),
-        ("ogg", "OGG", "OPUS", 48_000),
-        ("mp3", "MP3", "MPEG_LAYER_III", 16_000),
+        ("wav", ("WAV", "PCM_16", 16_000)),
+        ("wav", ("WAV", "FLOAT", 44_100)),
+        ("wav", ("WAV", "ULAW", 8_000)),
+        ("wav", ("W64", "PCM_24", 16_000)),
+        ("wav", ("AIFF", "PCM_16", 16_000)),
+        ("wav", ("AU", "PCM_16", 16_000)),
+        ("wav", ("CAF", "ALAC_16", 16_000)),
+        ("flac", ("FLAC", "PCM_16", 16_000)),
+        ("ogg", ("OGG", "VORBIS", 16_000)),
+        ("ogg", ("OGG", "OPUS", 48_000)),
+        ("mp3", ("MP3", "MPEG_LAYER_III", 16_000)),
     )
-    sounds = [bytes([_SUFFIXES.index(suffix)]) + _sound(*of_file) for suffix, *of_file in formats]
+    sounds = [bytes([_SUFFIXES.index(suffix)]) + _sound(*of_file) for suffix, of_file in formats]
     return [*sounds, bytes([_SUFFIXES.index("jsonl")]) + _manifest()]
 
 

@@ -6,7 +6,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-_IN_MEMORY = Path("/dev/shm")  # else thousands of files a second wear a disk  # noqa: S108
+_IN_MEMORY = Path("/dev/shm")  # else thousands of files a second wear a disk
 
 
 @lru_cache(1)

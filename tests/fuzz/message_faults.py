@@ -57,7 +57,8 @@ def _from_bytes(message: Message, tail: bytes) -> Message:
 
 
 def _spoil_field(message: Message, choices: Choices) -> None:
-    field = choices.pick(message.DESCRIPTOR.fields)
+    fields: list[Any] = list(message.DESCRIPTOR.fields)  # FieldDescriptors of whichever protobuf runtime there is
+    field = choices.pick(fields)
     if field.type == FieldDescriptor.TYPE_MESSAGE:
         held = getattr(message, field.name)
         if not field.is_repeated:

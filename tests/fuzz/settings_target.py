@@ -33,10 +33,13 @@ max_wait_ms = 1.5
 """
 
 
+_KINDS, _HOTWORDS = 4, 3
+
+
 def run(data: bytes) -> None:
     """Settings are read or refused with a ConfigError; hotwords are read, or refused by device or server."""
     choices = Choices(data)
-    kind, file = choices.below(4), scratch() / "settings.toml"
+    kind, file = choices.below(_KINDS), scratch() / "settings.toml"
     content = choices.take(len(data))
     file.write_bytes(content)
     try:
@@ -47,12 +50,13 @@ def run(data: bytes) -> None:
                 read_settings(ServerConfig, file)
             case 2:
                 read_settings(DeviceConfig, environment=_environment(content))
-            case _:
+            case _:  # _HOTWORDS
                 read_hotwords(read_hotword_file(file), only=True, most=100)
-    except ConfigError as error:
-        assert error.message
+    except ConfigError:
+        pass
     except ContractError:
-        assert kind == 3
+        if kind < _HOTWORDS:
+            raise
 
 
 def _environment(content: bytes) -> dict[str, str]:
