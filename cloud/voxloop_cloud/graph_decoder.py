@@ -21,7 +21,7 @@ from voxloop_cloud.hotword_search import HotwordSearch
 from voxloop_cloud.hotword_spotter import HotwordTrie
 from voxloop_proto.errors import ContractError
 
-_COMMIT_FRAMES: Final = 16
+_COMMIT_FRAMES: Final = 64
 """Words become stable at multiples of so many frames, wherever the pushes end, so that cuts change nothing."""
 
 

@@ -161,7 +161,7 @@ def test_what_sounds_nearly_alike_is_an_alternative() -> None:
 def test_words_that_are_hardly_likelier_than_silence_are_not_written(likelier_nats: float, written: bool) -> None:
     config = search_config(acoustic_scale=5.0, least_evidence=3.5, commit_ms=0.0)
     decoder = GraphDecoder(GRAPH, config, FRAME_MS)
-    decoder.push(np.repeat(frames_of([C, A, B, C, A, B], likelier_nats), 8, axis=0))
+    decoder.push(np.repeat(frames_of([C, A, B, C, A, B], likelier_nats), 12, axis=0))
     assert decoder.result().text == ("cab cab" if written else "")
     assert (decoder.hypothesis().stable_characters > 0) == written
 
