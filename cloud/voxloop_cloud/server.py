@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from pydantic import Field, field_validator
 
+from voxloop_cloud.admission import Admission, Capacity, Place
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
@@ -25,7 +25,7 @@ from voxloop_cloud.session import Session
 from voxloop_proto import __version__
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
-from voxloop_proto.errors import ConfigError, ContractError, ModelError, OverloadError, VoxloopError, row_of
+from voxloop_proto.errors import ConfigError, ContractError, ModelError, VoxloopError, row_of
 from voxloop_proto.process import resident_bytes
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
@@ -44,6 +44,9 @@ class ServerConfig(AccessConfig):
 
     listen: str = Field("127.0.0.1:50051", description="address to listen on, host:port; port 0 takes a free one")
     max_sessions: int = Field(1_000, ge=1, description="open sessions in all; beyond it new ones are refused")
+    max_streams: int | None = Field(
+        None, ge=1, description="devices that speak at once, beyond which others are refused; none: as calibrated"
+    )
     hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
     limits: Limits = Field(default_factory=Limits)
@@ -67,7 +70,9 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         self._config = config
         self._store = ResultStore()
         self._rates = DeviceRates(config.limits)
-        self._open_sessions: Counter[str] = Counter()
+        self._admission = Admission(
+            Capacity(config.max_sessions, config.limits.max_sessions_per_device, config.max_streams)
+        )
 
     async def Recognize(  # noqa: N802 (the name is the contract's)
         self,
@@ -75,14 +80,13 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
     ) -> AsyncIterator[pb.RecognizeResponse]:
         """One session, from Hello to the end of the stream."""
-        admitted: list[str] = []
+        place = Place(self._admission)
 
         def admit(device_id: str) -> None:
             check_owner(device_id)
-            self._admit(device_id)
-            admitted.append(device_id)
+            place.enter(device_id)
 
-        session = Session(self._engine, self._store, self._config.limits, admit, self._rates)
+        session = Session(self._engine, self._store, self._config.limits, admit, self._rates, place)
         try:
             requests = aiter(request_iterator)
             request = await _first(requests, self._config.hello_timeout_ms)
@@ -97,8 +101,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             await _abort(context, ModelError("the server failed at this session; see its log"), session)
         finally:
             session.close()
-            for device_id in admitted:
-                self._leave(device_id)
+            place.leave()
             _log.info(
                 "session.closed",
                 session=session.hello.session_id,
@@ -145,23 +148,10 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             schema_version=SCHEMA_VERSION,
             bundles=[self._engine.info()],
             limits=self._config.limits.to_wire(),
-            open_sessions=self._open_sessions.total(),
+            open_sessions=self._admission.open_sessions,
             cpu_s=time.process_time(),
             resident_bytes=resident_bytes(),
         )
-
-    def _admit(self, device_id: str) -> None:
-        """Counts a session in. Raises OverloadError when there are too many of one device or in all."""
-        most = self._config.limits.max_sessions_per_device
-        if self._open_sessions[device_id] >= most:
-            raise OverloadError(f"device {device_id!r} has {most} open sessions, the most allowed; close one first")
-        if self._open_sessions.total() >= self._config.max_sessions:
-            raise OverloadError(f"{self._config.max_sessions} sessions are open, the most here", retry_after_ms=1_000)
-        self._open_sessions[device_id] += 1
-
-    def _leave(self, device_id: str) -> None:
-        self._open_sessions[device_id] -= 1
-        self._open_sessions += Counter()  # drops those at zero
 
 
 async def _first(requests: AsyncIterator[pb.RecognizeRequest], timeout_ms: int) -> pb.RecognizeRequest | None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from voxloop_cloud.admission import Place, open_to_all
 from voxloop_cloud.decoder import Hypothesis
 from voxloop_cloud.engine import Engine
 from voxloop_cloud.hotword_list import read_hotwords
@@ -50,10 +51,11 @@ class Session:
         limits: Limits,
         admit: Callable[[str], None] = lambda _: None,
         rates: DeviceRates | None = None,
+        place: Place | None = None,
     ) -> None:
         """admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
 
-        rates: of all sessions of this server, which those of one device share.
+        rates: of all sessions of this server, which those of one device share. place: of this one among all that speak.
         """
         self.hello = pb.Hello()
         self.segments = 0
@@ -64,6 +66,7 @@ class Session:
         self._admit = admit
         self._rates = rates or DeviceRates(limits)
         self._rate: DeviceRate | None = None  # from Hello on
+        self._place = place or open_to_all()
         self._phase = Phase.NEW
         self._hotwords: Hotwords | None = None
         self._results: SessionResults
@@ -91,6 +94,7 @@ class Session:
             case "segment_end":
                 async for response in self._end(request.segment_end):
                     yield response
+                self._place.pause()
             case "heartbeat":
                 self._require(Phase.BETWEEN, Phase.IN_SEGMENT, Phase.SKIPPING, what="Heartbeat")
             case _:
@@ -121,7 +125,7 @@ class Session:
         return pb.RecognizeResponse(welcome=welcome)
 
     def _start(self, start: pb.SegmentStart) -> pb.RecognizeResponse | None:
-        """Opens a segment; gives the Failure of one that must wait, as the device has sent too much."""
+        """Opens a segment; gives the Failure of one that must wait: the device has sent too much, or too many speak."""
         self._require(Phase.BETWEEN, Phase.SKIPPING, what="SegmentStart")  # a device drops the rest of what failed
         if start.segment_id <= self._last_segment_id:
             raise ContractError(f"segment {start.segment_id} after segment {self._last_segment_id}; ids count upwards")
@@ -136,11 +140,13 @@ class Session:
         self._work = self._engine.start_segment(self._hotwords)
         self._last_text = ""
         self._phase = Phase.IN_SEGMENT
+        return None
 
     def _refusal(self, start: pb.SegmentStart) -> pb.RecognizeResponse | None:
         try:
             if self._rate is not None:
                 self._rate.begin_segment(self._rates.clock())
+            self._place.speak()
         except OverloadError as error:
             return pb.RecognizeResponse(failure=to_failure(error, start.segment_id))
         return None
@@ -213,6 +219,7 @@ class Session:
             if not in_segment:
                 raise
             self._work.abandon()
+            self._place.pause()
             self._phase = after_failure
             return pb.RecognizeResponse(failure=to_failure(error, self._last_segment_id))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from voxloop_cloud.admission import ACTIVE_S, Admission, Capacity, Place
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.recognition import transcribe
@@ -270,3 +271,26 @@ def test_an_engine_describes_its_bundle(bundle: Path) -> None:
     info = asyncio.run(run())
     assert info.name == "voxloop-tiny"
     assert info.padding.before_ms == 300
+
+
+def test_a_segment_too_many_waits_and_the_session_goes_on(bundle: Path) -> None:
+    """The device keeps a segment that is refused so, and sends it again."""
+    admission = Admission(Capacity(sessions=9, device_sessions=9, streams=1))
+    now_s = [0.0]
+    other, mine = Place(admission, lambda: now_s[0]), Place(admission, lambda: now_s[0])
+
+    async def run() -> list[pb.RecognizeResponse]:
+        async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
+            session = Session(engine, ResultStore(), Limits(), mine.enter, place=mine)
+            responses = await tell(session, [hello(), *segment(1)])
+            now_s[0] += ACTIVE_S + 1.0
+            other.enter("hall")
+            responses += await tell(session, segment(2))
+            other.leave()
+            return responses + await tell(session, segment(3))
+
+    responses = asyncio.run(run())
+    assert kinds(responses) == ["welcome", "ack", "transcript", "failure", "ack", "transcript"]
+    failure = responses[3].failure
+    assert (failure.segment_id, failure.code, failure.retryable) == (2, pb.FAILURE_CODE_OVERLOAD, True)
+    assert failure.retry_after_ms > 0
