@@ -13,6 +13,7 @@ from typing import Self, TypeAlias
 import grpc
 import grpc.aio
 
+from voxloop_edge.call_error import to_error
 from voxloop_edge.channel import open_stub
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.outbox import Outbox
@@ -28,7 +29,7 @@ from voxloop_edge.replies import (
 from voxloop_edge.wire import WireWriter
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY
-from voxloop_proto.errors import ContractError, UnavailableError, VoxloopError, from_failure, from_status, row_of
+from voxloop_proto.errors import ContractError, UnavailableError, VoxloopError, from_failure, row_of
 from voxloop_proto.events import EncodedEvent, SegmentEnded, SegmentStarted
 from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -125,7 +126,7 @@ class Client:
         try:
             await self._converse()
         except (ExceptionGroup, UnavailableError) as broken:
-            error = _cause(broken)
+            error = _cause(broken, self._config, was_open=bool(self._hello.resume_token))
             if not row_of(error).retryable:
                 raise error from None
             self._on_reply(LinkChanged(False, error.message))
@@ -267,14 +268,14 @@ class Client:
             self._changed.notify_all()
 
 
-def _cause(broken: BaseException) -> VoxloopError:
+def _cause(broken: BaseException, config: ClientConfig, was_open: bool) -> VoxloopError:
     """The first error of ours, or of gRPC, that broke a connection; anything else is a bug and is raised."""
     while isinstance(broken, BaseExceptionGroup):
         broken = broken.exceptions[0]
     if isinstance(broken, grpc.aio.AioRpcError):
         if broken.code() is grpc.StatusCode.INTERNAL and broken.details() == _RACE_DETAILS:
             return UnavailableError("the connection broke while something was being sent")
-        error = from_status(broken.code(), broken.details() or broken.code().name.lower())
+        error = to_error(broken, config, was_open)
         error.retry_after_ms = _retry_after_ms(broken)
         return error
     if isinstance(broken, VoxloopError):

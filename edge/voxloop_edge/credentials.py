@@ -36,7 +36,7 @@ def read_token(config: ClientConfig) -> str:
     """The token as it is now. Raises ConfigError if there is none, or two, or what is there is none; never shows it."""
     if config.token is not None and config.token_file is not None:
         raise ConfigError("client.token and client.token_file both name a token; leave out one")
-    where = f"the token file {config.token_file}" if config.token_file else "client.token"
+    where = "client.token_file" if config.token_file else "client.token"
     text = (
         config.token.get_secret_value() if config.token else (_read(config.token_file, where) or b"").decode("latin1")
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import grpc.aio
 
+from voxloop_edge.call_error import to_error
 from voxloop_edge.channel import open_channel, open_stub
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.clip_player import play_clips
@@ -19,7 +20,7 @@ from voxloop_edge.local_server import open_local_server
 from voxloop_edge.manifest import Clip
 from voxloop_edge.report import ReplayReport, UtteranceReport, slice_by_tags, summarize
 from voxloop_proto import __version__
-from voxloop_proto.errors import ConfigError, OverloadError, UnavailableError, VoxloopError, from_status
+from voxloop_proto.errors import ConfigError, OverloadError, UnavailableError, VoxloopError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
@@ -122,15 +123,22 @@ async def _cpu_since(before: pb.GetServerInfoResponse, channel: grpc.aio.Channel
 
 
 async def _server_info(channel: grpc.aio.Channel, client: ClientConfig) -> pb.GetServerInfoResponse:
-    """What serves; waits for the server to be there, up to the client's connect timeout."""
-    timeout_s = client.connect_timeout_ms / 1000.0
-    try:
-        call = open_stub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=timeout_s, wait_for_ready=True)
-        return await call
-    except grpc.aio.AioRpcError as error:
-        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            raise UnavailableError(
-                f"no voxloop server answers at {client.server} ({error.details()}); start one with 'voxloop serve', "
-                "name a running one with --server HOST:PORT, or add --local"
-            ) from error
-        raise from_status(error.code(), error.details() or error.code().name.lower()) from error
+    """What serves; waits for the server to be there, up to the client's connect timeout.
+
+    Raises ConfigError at once if it cannot be trusted, and what it refuses with.
+    """
+    give_up_s = time.monotonic() + client.connect_timeout_ms / 1000.0
+    while True:
+        left_s = max(0.0, give_up_s - time.monotonic())
+        try:
+            return await open_stub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=left_s)
+        except grpc.aio.AioRpcError as error:
+            meant = to_error(error, client)
+            if not isinstance(meant, UnavailableError):
+                raise meant from error
+            if time.monotonic() >= give_up_s:
+                raise UnavailableError(
+                    f"no voxloop server answers at {client.server} ({meant.message}); start one with 'voxloop serve', "
+                    "name a running one with --server HOST:PORT, or add --local"
+                ) from error
+        await asyncio.sleep(min(left_s, client.first_backoff_ms / 1000.0))

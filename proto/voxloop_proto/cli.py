@@ -4,6 +4,7 @@ So `voxloop listen` on a Pi never touches the server's or the trainer's librarie
 layers, needs to know none of those above it.
 """
 
+import os
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any
 
@@ -11,6 +12,10 @@ import typer
 from typer.core import TyperGroup
 
 from voxloop_proto import __version__
+
+# gRPC reads it when it is loaded. Without it each refused handshake is a line on stderr: as many as a stranger likes.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 from voxloop_proto.errors import ConfigError, VoxloopError, row_of
 
 INTERRUPTED_EXIT_CODE = 130

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from voxloop_proto.errors import ConfigError
 
+_SECRET_WORDS = ("token", "secret", "password")
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
@@ -61,7 +62,9 @@ def _read_environment(
             yield path, text
         elif len(path) > 1:
             groups = ", ".join(sorted(field for field in model.model_fields if _group(model, field)))
-            raise ConfigError(f"unknown setting {name}={text!r}: no group {path[0]!r}; groups here: {groups}")
+            raise ConfigError(
+                f"unknown setting {name}={_shown(path, text)}: no group {path[0]!r}; groups here: {groups}"
+            )
 
 
 def _group(model: type[BaseModel], name: str) -> type[BaseModel] | None:
@@ -86,10 +89,17 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         name = ".".join(path)
         if found["type"] == "extra_forbidden":
             allowed = ", ".join(sorted(_fields_at(model, path[:-1])))
-            lines.append(f"unknown setting {name} = {found['input']!r}; allowed here: {allowed}")
+            lines.append(f"unknown setting {name} = {_shown(path, found['input'])}; allowed here: {allowed}")
         else:
-            lines.append(f"setting {name} = {found['input']!r}: {found['msg']}{_description(model, path)}")
+            shown = _shown(path, found["input"])
+            lines.append(f"setting {name} = {shown}: {found['msg']}{_description(model, path)}")
     return "\n".join(lines)
+
+
+def _shown(path: list[str], value: object) -> str:
+    """A value as an error shows it; not if it may be a secret, or hold one. Errors end up in logs."""
+    is_secret = any(word in part.lower() for part in path for word in _SECRET_WORDS)
+    return "(not shown)" if is_secret or isinstance(value, dict) else repr(value)
 
 
 def _fields_at(model: type[BaseModel], path: list[str]) -> set[str]:
