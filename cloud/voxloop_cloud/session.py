@@ -184,7 +184,8 @@ class Session:
         arrived_s = time.perf_counter()
         if self._phase is Phase.SKIPPING:
             self._phase = Phase.BETWEEN
-            if known := self._results.transcripts.get(end.segment_id):
+            known = self._results.transcripts.get(self._last_segment_id)
+            if known and end.segment_id == self._last_segment_id:  # not that of another segment, a second time
                 yield pb.RecognizeResponse(transcript=known)
             return
         if refused := await self._guarded(self._check_end(end), Phase.BETWEEN):
