@@ -118,7 +118,7 @@ def find_bundle(name_or_path: str | None) -> Path:
 def _read_config(file: Path) -> BundleConfig:
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{file} is not TOML ({error}); export the bundle again") from error
     try:
         return BundleConfig.model_validate(values)
@@ -173,7 +173,7 @@ def _read_tokens(file: Path, repeats: bool) -> tuple[str, ...]:
 def _check_json(file: Path) -> None:
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{file} is not JSON ({error}); export the bundle again") from error
     if not isinstance(value, dict):
         raise ContractError(f"{file} holds a {type(value).__name__}; allowed is an object; export the bundle again")

@@ -117,7 +117,7 @@ def _rows(manifest: Path) -> Iterator[tuple[int, dict[str, object]]]:
                 continue
             try:
                 row = json.loads(data)
-            except ValueError as error:  # both bad JSON and bad UTF-8
+            except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, thousands of brackets
                 raise DataError(f"{manifest}:{line} is not JSON: {error}") from error
             if not isinstance(row, dict):
                 raise DataError(f"{manifest}:{line} is a {type(row).__name__}; each line must be a JSON object")

@@ -46,7 +46,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"no settings file {file}; give an existing TOML file or leave --config out") from None
     except OSError as error:
         raise ConfigError(f"cannot read settings file {file}: {error.strerror}; give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the latter of thousands of brackets
         raise ConfigError(f"{file} is not TOML: {error}") from error
 
 
