@@ -20,12 +20,15 @@ from voxloop_proto.contract import MAX_OPUS_PACKETS, OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ConfigError, ContractError
 
 OPUS_LOOKAHEAD_SAMPLES = 104
-"""Delay of libopus at 16 kHz in its speech mode, all versions since 1.0: 2.5 ms of CELT overlap and 4 ms for SILK."""
+"""Delay of libopus at 16 kHz where it may choose its mode, all versions since 1.0: 2.5 ms of CELT overlap and 4 ms that
+keep it in step with SILK."""
 
 _LENGTH = struct.Struct("<H")
 _MAX_PACKET_BYTES = 1275  # RFC 6716, section 3.2.1: the longest frame
-_APPLICATION = "voip"  # libopus's mode for speech
-_SIGNAL_VOICE = 3001  # OPUS_SIGNAL_VOICE
+_APPLICATION = "audio"
+_SIGNAL_MUSIC = 3002  # OPUS_SIGNAL_MUSIC
+"""Together they make libopus choose CELT, from 14 kbit/s on. It keeps the energy of each band, and so what a recogniser
+hears; SILK, the mode for speech, costs more words and three times the CPU (docs/uplink.md)."""
 
 
 class OpusEncoder:
@@ -34,13 +37,13 @@ class OpusEncoder:
     Raises ConfigError if the library is missing or the settings are outside what it takes.
     """
 
-    def __init__(self, bitrate_bps: int = 24_000, complexity: int = 5) -> None:
+    def __init__(self, bitrate_bps: int = 27_000, complexity: int = 5) -> None:
         library = _load_library()
         self._encoder = library.Encoder(SAMPLE_RATE_HZ, 1, _APPLICATION)
         try:
             self._encoder.bitrate = bitrate_bps
             self._encoder.complexity = complexity
-            self._encoder.signal = _SIGNAL_VOICE
+            self._encoder.signal = _SIGNAL_MUSIC
         except library.OpusError as error:
             raise ConfigError(
                 f"Opus refuses {bitrate_bps} bit/s at complexity {complexity} ({error}); "

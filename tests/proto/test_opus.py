@@ -13,6 +13,9 @@ from voxloop_proto.contract import OPUS_PACKET_SAMPLES
 from voxloop_proto.errors import ConfigError, ContractError
 from voxloop_proto.opus import OpusDecoder, OpusEncoder, split_packets
 
+FIRST_CELT_CONFIGURATION = 16
+"""In the five highest bits of a packet's first byte: RFC 6716, section 3.1."""
+
 
 def chirp(samples: int) -> Pcm:
     time = np.arange(samples, dtype=np.float32) / 16_000
@@ -43,6 +46,12 @@ def test_a_second_segment_sounds_like_the_first() -> None:
     first = there_and_back(encoder, decoder, chirp(5000))
     decoder.reset()
     assert np.array_equal(first, there_and_back(encoder, decoder, chirp(5000)))
+
+
+def test_each_packet_is_of_celt() -> None:
+    packets = split_packets(OpusEncoder().encode(chirp(16_000)))
+    assert len(packets) == 50
+    assert all(packet[0] >> 3 >= FIRST_CELT_CONFIGURATION for packet in packets)
 
 
 @given(garbage=st.binary(min_size=1, max_size=400))
