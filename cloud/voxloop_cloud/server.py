@@ -17,6 +17,7 @@ from voxloop_cloud.admission import Admission, Capacity, Place
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
+from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.results import ResultStore
 from voxloop_cloud.security.access import AccessConfig, open_access
 from voxloop_cloud.security.authentication import check_owner
@@ -47,10 +48,16 @@ class ServerConfig(AccessConfig):
     max_streams: int | None = Field(
         None, ge=1, description="devices that speak at once, beyond which others are refused; none: as calibrated"
     )
+    workers: int = Field(1, ge=1, le=256, description="processes that share the port, one for each core")
     hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
     limits: Limits = Field(default_factory=Limits)
     engine: EngineConfig = Field(default_factory=EngineConfig)
+
+    @property
+    def streams_per_worker(self) -> int | None:
+        """What each process takes of max_streams: connections are shared out by chance, so evenly within a few."""
+        return self.max_streams and max(1, self.max_streams // self.workers)
 
     @field_validator("listen")
     @classmethod
@@ -71,7 +78,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         self._store = ResultStore()
         self._rates = DeviceRates(config.limits)
         self._admission = Admission(
-            Capacity(config.max_sessions, config.limits.max_sessions_per_device, config.max_streams)
+            Capacity(config.max_sessions, config.limits.max_sessions_per_device, config.streams_per_worker)
         )
 
     async def Recognize(  # noqa: N802 (the name is the contract's)
@@ -174,12 +181,15 @@ async def _abort(
 
 
 @asynccontextmanager
-async def open_server(config: ServerConfig, stop_now: asyncio.Event | None = None) -> AsyncIterator[str]:
+async def open_server(
+    config: ServerConfig, stop_now: asyncio.Event | None = None, recognizer: Recognizer | None = None
+) -> AsyncIterator[str]:
     """A running server; gives the address that it listens on. Leaving the block drains it, until stop_now is set.
 
-    Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
+    recognizer: of the configured bundle, if it is loaded already. Raises ConfigError for an address that cannot be had,
+    and what `open_engine` raises.
     """
-    async with open_access(config, config.listen) as access, open_engine(config.engine) as engine:
+    async with open_access(config, config.listen) as access, open_engine(config.engine, recognizer) as engine:
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
@@ -229,5 +239,5 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(config.workers > 1)),
     ]

@@ -23,19 +23,28 @@ def voxloop(*arguments: object) -> list[str]:
 class ServerProcess:
     """A `voxloop serve` that can be killed and started again on its port."""
 
-    def __init__(self, bundle: Path) -> None:
+    def __init__(self, bundle: Path, *flags: object) -> None:
         self.bundle = bundle
+        self.flags = flags
         self.address = "127.0.0.1:0"
         self._process: subprocess.Popen[str]
 
     def start(self) -> None:
         """Starts it and waits until it listens."""
         command = voxloop(
-            "serve", "--insecure", "--bundle", self.bundle, "--listen", self.address, "--log-level", "error"
+            "serve",
+            "--insecure",
+            "--bundle",
+            self.bundle,
+            "--listen",
+            self.address,
+            "--log-level",
+            "error",
+            *self.flags,
         )
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        found = re.search(r"listening on (\S+)", self._process.stdout.readline())
+        found = re.search(r"listening on ([^\s,]+)", self._process.stdout.readline())
         assert found is not None, "the server did not start"
         self.address = found.group(1)
 
@@ -48,6 +57,15 @@ class ServerProcess:
         """Asks it to end, as a supervisor would; its exit code."""
         self._process.send_signal(signal.SIGTERM)
         return self._end()
+
+    @property
+    def process_id(self) -> int:
+        """Of the process itself; its workers are its children."""
+        return self._process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends it a signal and does not wait."""
+        self._process.send_signal(number)
 
     def _end(self) -> int:
         code = self._process.wait(timeout=30)

@@ -5,13 +5,17 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
+from voxloop_cloud.engine import load_recognizer
+from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.server import ServerConfig, open_server
+from voxloop_cloud.workers import Workers, reserved_port
 from voxloop_proto.config import read_settings
 
 
@@ -37,6 +41,9 @@ def serve(
     insecure_beyond_loopback: Annotated[
         bool | None,
         typer.Option("--insecure-beyond-loopback", help="with --insecure: plaintext for other machines, too"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="processes that share the port, one for each core (default 1)")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
@@ -66,21 +73,36 @@ def serve(
         "anonymous": anonymous,
         "insecure": insecure,
         "insecure_beyond_loopback": insecure_beyond_loopback,
+        "workers": workers,
     }
     settings = read_settings(ServerConfig, config, os.environ, flags)
-    asyncio.run(_serve(settings, until_stdin_closes))
+    endings = [sys.stdin.fileno()] if until_stdin_closes else []
+    if settings.workers == 1:
+        asyncio.run(_serve(settings, load_recognizer(settings.engine), endings, _say_ready))
+        return
+    with reserved_port(settings.listen) as address:
+        shared = settings.model_copy(update={"listen": address})
+        recognizer = load_recognizer(settings.engine)
+
+        def serve_one(parents_end: int, on_ready: Callable[[], None]) -> None:
+            asyncio.run(_serve(shared, recognizer, [*endings, parents_end], lambda _: on_ready()))
+
+        code = Workers(serve_one, settings.workers).run(lambda: _say_ready(f"{address}, {settings.workers} workers"))
+    raise typer.Exit(code)
 
 
-async def _serve(settings: ServerConfig, until_stdin_closes: bool) -> None:
+async def _serve(
+    settings: ServerConfig, recognizer: Recognizer, endings: Sequence[int], on_ready: Callable[[str], None]
+) -> None:
+    """Serves until a signal comes, or one of the files in `endings` ends."""
     stop, stop_now = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, _ask_to_stop, stop, stop_now)
-    if until_stdin_closes:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_stdin, loop, stop)
-    async with open_server(settings, stop_now) as address:
-        typer.echo(f"voxloop serve: listening on {address}")
-        sys.stdout.flush()
+    for file in endings:
+        loop.add_reader(file, _stop_at_end_of, file, loop, stop)
+    async with open_server(settings, stop_now, recognizer) as address:
+        on_ready(address)
         await stop.wait()
         typer.echo("voxloop serve: stopping; open sessions finish first, again stops at once", err=True)
 
@@ -90,9 +112,14 @@ def _ask_to_stop(stop: asyncio.Event, stop_now: asyncio.Event) -> None:
     (stop_now if stop.is_set() else stop).set()
 
 
-def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        loop.remove_reader(sys.stdin.fileno())
+def _say_ready(where: str) -> None:
+    typer.echo(f"voxloop serve: listening on {where}")
+    sys.stdout.flush()
+
+
+def _stop_at_end_of(file: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not os.read(file, 4096):
+        loop.remove_reader(file)
         stop.set()
 
 
