@@ -37,7 +37,7 @@ class OpusEncoder:
     Raises ConfigError if the library is missing or the settings are outside what it takes.
     """
 
-    def __init__(self, bitrate_bps: int = 27_000, complexity: int = 5) -> None:
+    def __init__(self, bitrate_bps: int = 26_000, complexity: int = 5) -> None:
         library = _load_library()
         self._encoder = library.Encoder(SAMPLE_RATE_HZ, 1, _APPLICATION)
         try:
