@@ -42,6 +42,12 @@ class ClientConfig(ReconnectionConfig):
         60_000, ge=100, description="longest silence of the server while it owes a transcript, before reconnecting"
     )
     keepalive_ms: int = Field(20_000, ge=1_000, description="time between pings on a quiet connection")
+    heartbeat_ms: int = Field(
+        30_000, ge=0, description="time between reports of how the device is, on an open connection; 0: none"
+    )
+    finish_timeout_ms: int = Field(
+        3_000, ge=0, description="with a spool, longest wait at the end for a server that is away"
+    )
     max_unanswered_bytes: int = Field(
         4 << 20, ge=1 << 16, description="unanswered audio kept in memory (4 MiB is two minutes of PCM16 speech)"
     )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from voxloop_edge.spool import SpooledSegment
+from voxloop_edge.spool_config import DropRule
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
@@ -9,28 +11,44 @@ from voxloop_proto.v1 import voxloop_pb2 as pb
 class PendingSegment:
     """A segment without an answer.
 
+    messages: empty while it is parked: on disk alone.
+    is_durable: it is on disk, too.
     written: how many of its messages went out on the present connection.
     end_first_written_s, end_written_s: when its end went out, ever and on the present connection.
     """
 
+    segment_id: int
+    start_sample: int = 0
+    end: pb.SegmentEnd | None = None
     messages: list[pb.RecognizeRequest] = field(default_factory=list)
     size_bytes: int = 0
+    is_durable: bool = False
     written: int = 0
     end_first_written_s: float | None = None
     end_written_s: float | None = None
 
     @property
-    def end(self) -> pb.SegmentEnd | None:
-        """The segment's last message, once there is one."""
-        last = self.messages[-1]
-        return last.segment_end if last.HasField("segment_end") else None
+    def is_parked(self) -> bool:
+        """True while its sound is on disk alone."""
+        return not self.messages
+
+    @property
+    def is_written(self) -> bool:
+        """True if the present connection has carried all that there is of it."""
+        return not self.is_parked and self.written == len(self.messages)
+
+    @property
+    def samples(self) -> int:
+        """Its length, once it has ended."""
+        return self.end.end_sample - self.start_sample if self.end else 0
 
 
 class Outbox:
     """Unanswered segments in the order of speech, with a mark of what the present connection has carried.
 
-    Bound: max_bytes over all segments. When full, `is_full` is true and the owner must wait before adding the next
-    segment; a segment that has begun may always be completed, so the true bound is max_bytes plus one segment.
+    Bound: max_bytes of messages in memory. When full, `is_full` is true and the owner must wait before adding the next
+    segment, or `park` what is durable and `drop` what is not; a segment that has begun may always be completed, so the
+    true bound is max_bytes plus one segment, and one more that was fetched back.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -50,7 +68,7 @@ class Outbox:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all messages held."""
+        """Bytes of all messages in memory."""
         return self._size_bytes
 
     def add(self, message: pb.RecognizeRequest) -> None:
@@ -58,23 +76,82 @@ class Outbox:
         segment_id = _segment_id(message)
         if segment_id == self._dropping:
             return
-        pending = self._pending.setdefault(segment_id, PendingSegment())
-        pending.messages.append(message)
-        pending.size_bytes += message.ByteSize()
-        self._size_bytes += message.ByteSize()
+        pending = self._pending.setdefault(segment_id, PendingSegment(segment_id))
+        if message.HasField("segment_start"):
+            pending.start_sample = message.segment_start.start_sample
+        elif message.HasField("segment_end"):
+            pending.end = message.segment_end
+        self._hold(pending, [message])
+
+    def add_parked(self, segment: SpooledSegment) -> None:
+        """Takes a segment that is on disk alone, from an earlier run; after all that are here."""
+        self._pending[segment.segment_id] = PendingSegment(segment.segment_id, is_durable=True)
+
+    def pending(self, segment_id: int) -> PendingSegment | None:
+        """A segment that is here; None if it is answered."""
+        return self._pending.get(segment_id)
 
     def next_message(self) -> pb.RecognizeRequest | None:
-        """The first message that the present connection has not carried; None if it has carried all."""
-        for pending in self._pending.values():
-            if pending.written < len(pending.messages):
-                pending.written += 1
-                return pending.messages[pending.written - 1]
-        return None
+        """The first message that the present connection has not carried; None if it has carried all, or must fetch."""
+        pending = self._unwritten()
+        if pending is None or pending.is_parked:
+            return None
+        pending.written += 1
+        return pending.messages[pending.written - 1]
+
+    def next_parked(self) -> int | None:
+        """The segment that must be fetched from disk before anything else goes out."""
+        pending = self._unwritten()
+        return pending.segment_id if pending is not None and pending.is_parked else None
 
     @property
     def has_unwritten(self) -> bool:
-        """True if `next_message` would give one."""
-        return any(pending.written < len(pending.messages) for pending in self._pending.values())
+        """True if there is a message to send or to fetch."""
+        return self._unwritten() is not None
+
+    @property
+    def has_room_to_fetch(self) -> bool:
+        """False while answers will make room: what was fetched is let go of when it is answered."""
+        return not self.is_full or self.oldest_end_s() is None
+
+    def unsafe(self) -> list[PendingSegment]:
+        """Segments that have ended and are in memory alone, in the order of speech."""
+        return [pending for pending in self._pending.values() if pending.end and not pending.is_durable]
+
+    def leave_disk(self, segment_id: int) -> bool:
+        """A segment is no longer on disk: forgets it unless it is in memory too; True if it is."""
+        pending = self._pending.get(segment_id)
+        if pending is None:
+            return True  # answered already
+        pending.is_durable = False
+        if pending.is_parked:
+            del self._pending[segment_id]
+            return False
+        return True
+
+    def unpark(self, segment_id: int, messages: list[pb.RecognizeRequest]) -> None:
+        """A parked segment was fetched."""
+        pending = self._pending.get(segment_id)
+        if pending is not None and pending.is_parked:
+            pending.start_sample = messages[0].segment_start.start_sample
+            pending.end = messages[-1].segment_end
+            self._hold(pending, messages)
+
+    def park(self) -> None:
+        """While there is too much in memory: lets go of what is durable and not under way, the newest first."""
+        for pending in reversed(self._pending.values()):
+            if self._size_bytes < self._max_bytes:
+                return
+            if pending.is_durable and not pending.written:
+                self._size_bytes -= pending.size_bytes
+                pending.messages, pending.size_bytes = [], 0
+
+    def drop(self, rule: DropRule) -> PendingSegment | None:
+        """While there is too much in memory: forgets a whole segment that is not under way, and gives it."""
+        if not self.is_full:
+            return None
+        loose = [p for p in self._pending.values() if p.end and not p.is_parked and not p.written]
+        return self.settle(loose[0 if rule == "oldest" else -1].segment_id) if loose else None
 
     def end_written(self, segment_id: int, now_s: float) -> None:
         """Notes when a segment's end went out."""
@@ -97,7 +174,7 @@ class Outbox:
         if pending is None:
             return None
         self._size_bytes -= pending.size_bytes
-        if pending.end is None:
+        if pending.end is None and not pending.is_durable:
             self._dropping = segment_id
         return pending
 
@@ -105,6 +182,15 @@ class Outbox:
         """When the longest-waiting segment's end went out on this connection; None if none waits for an answer."""
         ends = [pending.end_written_s for pending in self._pending.values() if pending.end_written_s is not None]
         return min(ends, default=None)
+
+    def _unwritten(self) -> PendingSegment | None:
+        return next((pending for pending in self._pending.values() if not pending.is_written), None)
+
+    def _hold(self, pending: PendingSegment, messages: list[pb.RecognizeRequest]) -> None:
+        size_bytes = sum(message.ByteSize() for message in messages)
+        pending.messages += messages
+        pending.size_bytes += size_bytes
+        self._size_bytes += size_bytes
 
 
 def _segment_id(message: pb.RecognizeRequest) -> int:

@@ -24,7 +24,9 @@ class Reconnection:
     was unanswered, or after a long time. A server that greets and then fails each segment is an outage all the same.
     """
 
-    def __init__(self, config: ReconnectionConfig, server: str, now_s: float) -> None:
+    def __init__(self, config: ReconnectionConfig, server: str, now_s: float, gives_up: bool = True) -> None:
+        """gives_up: False where a spool keeps what is said, so that an outage may be of any length."""
+        self._gives_up = gives_up
         self._config = config
         self._server = server
         self._outage_since_s: float | None = now_s
@@ -62,7 +64,7 @@ class Reconnection:
 
     def _give_up_if_too_long(self, error: VoxloopError, away_ms: float) -> None:
         patience_ms = self._config.outage_timeout_ms if self._was_open else self._config.connect_timeout_ms
-        if away_ms <= patience_ms:
+        if away_ms <= patience_ms or not self._gives_up:
             return
         if isinstance(error, OverloadError):
             raise OverloadError(f"{self._server} refused for {away_ms / 1000:.1f} s: {error.message}")

@@ -1,7 +1,7 @@
 """What a session tells its owner."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from voxloop_proto.errors import VoxloopError
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -22,6 +22,7 @@ class TranscriptArrived:
 
     latency_ms: from the sending of the segment's end to the arrival of this transcript.
     user_latency_ms: the same from the last voiced sample, so with the silence that the device waited for.
+    session: under which its segment is counted, in the spool and in the journal.
     """
 
     transcript: pb.Transcript
@@ -29,6 +30,7 @@ class TranscriptArrived:
     end: pb.SegmentEnd
     latency_ms: float
     user_latency_ms: float
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +54,51 @@ class HotwordsIgnored:
     """The server opened the session, but its hotwords have no effect: its bundle, or the server itself, knows none."""
 
 
-Reply: TypeAlias = HypothesisArrived | TranscriptArrived | SegmentFailed | LinkChanged | HotwordsIgnored
+StoreName: TypeAlias = Literal["spool", "journal"]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDropped:
+    """A segment that will never be answered: there was no more room for it, or its file was damaged."""
+
+    session: str
+    segment_id: int
+    samples: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The spool or the journal works again, or does not for now (then `reason` says why)."""
+
+    store: StoreName
+    works: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TornFound:
+    """Something was cut off while it was written, and has been cleared away: it was never promised."""
+
+    store: StoreName
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentsLeft:
+    """At the end the server is away: so many segments stay in the spool, to be sent next time."""
+
+    count: int
+
+
+Reply: TypeAlias = (
+    HypothesisArrived
+    | TranscriptArrived
+    | SegmentFailed
+    | LinkChanged
+    | HotwordsIgnored
+    | SegmentDropped
+    | StoreChanged
+    | TornFound
+    | SegmentsLeft
+)

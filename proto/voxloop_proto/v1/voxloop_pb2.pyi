@@ -555,6 +555,8 @@ class Heartbeat(google.protobuf.message.Message):
     RESIDENT_BYTES_FIELD_NUMBER: builtins.int
     UNACKNOWLEDGED_SEGMENTS_FIELD_NUMBER: builtins.int
     SPOOL_BYTES_FIELD_NUMBER: builtins.int
+    DROPPED_SEGMENTS_FIELD_NUMBER: builtins.int
+    DROPPED_SAMPLES_FIELD_NUMBER: builtins.int
     sample: builtins.int
     """The device's clock."""
     lost_samples: builtins.int
@@ -564,6 +566,11 @@ class Heartbeat(google.protobuf.message.Message):
     unacknowledged_segments: builtins.int
     """Segments that are kept on the device because no transcript has come yet."""
     spool_bytes: builtins.int
+    dropped_segments: builtins.int
+    """Segments, and their samples, that had to give way before they were answered, since the device's start: memory or
+    spool was full. Schema 1.2.
+    """
+    dropped_samples: builtins.int
     def __init__(
         self,
         *,
@@ -573,8 +580,10 @@ class Heartbeat(google.protobuf.message.Message):
         resident_bytes: builtins.int = ...,
         unacknowledged_segments: builtins.int = ...,
         spool_bytes: builtins.int = ...,
+        dropped_segments: builtins.int = ...,
+        dropped_samples: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cpu_ratio", b"cpu_ratio", "lost_samples", b"lost_samples", "resident_bytes", b"resident_bytes", "sample", b"sample", "spool_bytes", b"spool_bytes", "unacknowledged_segments", b"unacknowledged_segments"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cpu_ratio", b"cpu_ratio", "dropped_samples", b"dropped_samples", "dropped_segments", b"dropped_segments", "lost_samples", b"lost_samples", "resident_bytes", b"resident_bytes", "sample", b"sample", "spool_bytes", b"spool_bytes", "unacknowledged_segments", b"unacknowledged_segments"]) -> None: ...
 
 global___Heartbeat = Heartbeat
 

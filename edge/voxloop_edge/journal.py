@@ -1,0 +1,117 @@
+"""What became of every segment, a line each, in a file that a power cut does not harm."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from voxloop_edge.disk import FILE_MODE, RealDisk, write_all
+from voxloop_proto.errors import ConfigError
+
+Outcome = Literal["transcript", "failed", "lost"]
+_TAIL_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLine:
+    """One segment's end. text: what was said, or why it is not known. Times are samples of the session's clock."""
+
+    session: str
+    segment: int
+    outcome: Outcome
+    text: str
+    start_sample: int
+    end_sample: int
+    confidence: float = 0.0
+    route: str = ""
+    bundle: str = ""
+
+
+class Journal:
+    """Appends lines, each on the disk before `add` returns; each (session, segment) at most once.
+
+    sessions: those of which lines may come again, as they are not over: what the file says of them is remembered, so
+    memory does not grow with the file. A last line that was cut off is taken away. Not for two threads at once.
+
+    Raises ConfigError if the file cannot be written, or another process writes it.
+    """
+
+    def __init__(self, file: Path, sessions: Iterable[str] = ()) -> None:
+        self.torn_bytes = 0
+        self._file = file
+        try:
+            is_new = not file.exists()
+            self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_new:
+                RealDisk().sync_folder(file.absolute().parent)
+            self._cut_torn_tail()
+        except BlockingIOError:
+            raise ConfigError(f"{file} is written by another voxloop; name another with --transcripts") from None
+        except OSError as error:
+            raise ConfigError(f"cannot write transcripts to {file}: {error.strerror}; name another file") from error
+        self._known = self._read_known(frozenset(sessions))
+
+    def has(self, session: str, segment_id: int) -> bool:
+        """Whether the segment has its line."""
+        return (session, segment_id) in self._known
+
+    def add(self, line: JournalLine) -> bool:
+        """Writes the line; False, and nothing is written, if the segment has one. Raises OSError; then it has none."""
+        if self.has(line.session, line.segment):
+            return False
+        moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+        data = json.dumps({**asdict(line), "written": moment}, ensure_ascii=False).encode() + b"\n"
+        before = os.fstat(self._descriptor).st_size
+        try:
+            write_all(self._descriptor, data)
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, before)
+            raise
+        self._known.add((line.session, line.segment))
+        return True
+
+    def forget(self, session: str) -> None:
+        """The session is over, and none of its segments will come again."""
+        self._known = {key for key in self._known if key[0] != session}
+
+    def close(self) -> None:
+        """Lets another process write the file."""
+        os.close(self._descriptor)
+
+    def _cut_torn_tail(self) -> None:
+        size = os.fstat(self._descriptor).st_size
+        end = size
+        while end > 0:
+            block = os.pread(self._descriptor, min(_TAIL_BYTES, end), max(0, end - _TAIL_BYTES))
+            newline = block.rfind(b"\n")
+            end = end - len(block) + newline + 1
+            if newline >= 0:
+                break
+        self.torn_bytes = size - end
+        if self.torn_bytes:
+            os.ftruncate(self._descriptor, end)
+            os.fsync(self._descriptor)
+
+    def _read_known(self, sessions: frozenset[str]) -> set[tuple[str, int]]:
+        """Raises ConfigError for a file that is no journal: its lines would be taken for nobody's."""
+        if not sessions and os.fstat(self._descriptor).st_size == 0:
+            return set()
+        known = set()
+        with self._file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    found = json.loads(line)
+                    key = (str(found["session"]), int(found["segment"]))
+                except (ValueError, KeyError, TypeError):
+                    raise ConfigError(
+                        f"{self._file}, line {number} is none of a journal; name another file with --transcripts"
+                    ) from None
+                if key[0] in sessions:
+                    known.add(key)
+        return known
