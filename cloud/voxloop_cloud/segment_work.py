@@ -83,8 +83,8 @@ class SegmentWork:
                 raise self._failure
             if not self._is_busy:
                 return self._recognition.hypothesis()
-            self._waiter = asyncio.get_running_loop().create_future()
-        found = await self._waiter
+            waiter = self._waiter = asyncio.get_running_loop().create_future()  # the thread may take it at once
+        found = await waiter
         assert isinstance(found, Hypothesis)
         return found
 
@@ -94,9 +94,9 @@ class SegmentWork:
             if self._failure is not None:
                 raise self._failure
             self._ended = True
-            self._waiter = asyncio.get_running_loop().create_future()
+            waiter = self._waiter = asyncio.get_running_loop().create_future()  # the thread may take it at once
             self._stand_in_line()
-        found = await self._waiter
+        found = await waiter
         assert isinstance(found, Decoded)
         return found
 
