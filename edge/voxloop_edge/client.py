@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -52,11 +52,12 @@ class Client:
         keeping: Safekeeping | None = None,
         vitals: Vitals | None = None,
         session: str = "",
+        before_fetch: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """on_broken: called once when the session is beyond repair; `send` and `finish` raise the reason.
 
         keeping: the spool and journal, if segments are to outlive this process. session: of an earlier run, to be
-        finished; its name in the spool.
+        finished; its name in the spool. before_fetch: awaited before each segment that is fetched from disk.
         """
         self.max_segment_ms = 0
         self._stub = open_stub(channel)
@@ -81,6 +82,7 @@ class Client:
         self._answers = Answers(self._session, self._outbox, self._keeping, self._reconnection, on_reply)
         self._heartbeats = Heartbeats(config.heartbeat_ms, vitals or Vitals(), self._outbox, self._keeping)
         self._connection: Connection | None = None
+        self._before_fetch = before_fetch
 
     async def __aenter__(self) -> Self:
         self._link = asyncio.create_task(self._keep_linked(), name=f"session {self._hello.session_id}")
@@ -93,10 +95,9 @@ class Client:
         await asyncio.gather(self._link, return_exceptions=True)
         await self._keeping.close_session(self._session)
 
-    @property
-    def is_idle(self) -> bool:
-        """True if all that was sent is answered."""
-        return not self._outbox
+    async def idle(self) -> None:
+        """Waits until the server is there and all that was sent is answered. Raises as `send` does."""
+        await self._wait_until(lambda: self._is_linked and not self._outbox)
 
     async def send(self, event: EncodedEvent) -> None:
         """Takes one event of the pipeline; without a spool, waits while the memory for unanswered segments is full.
@@ -214,6 +215,8 @@ class Client:
 
     async def _fetch(self, segment_id: int) -> None:
         """Brings a segment back from disk; one that is damaged is lost, and told."""
+        if self._before_fetch is not None:
+            await self._before_fetch()
         try:
             messages = await self._keeping.load(self._session, segment_id)
         except DataError as error:

@@ -2,11 +2,13 @@
 
 import platform
 import re
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.pipeline import EdgeConfig
+from voxloop_edge.spool_config import SpoolConfig
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -39,6 +41,8 @@ class DeviceConfig(EdgeConfig):
     hotwords_only: bool = Field(False, description="nothing but the hotwords is said")
     consent: ConsentConfig = Field(default_factory=ConsentConfig)
     client: ClientConfig = Field(default_factory=ClientConfig)
+    spool: SpoolConfig = Field(default_factory=SpoolConfig)
+    transcripts: Path | None = Field(None, description="journal of transcripts, a JSON line each (listen and upload)")
 
     @field_validator("hotwords_only")
     @classmethod

@@ -10,12 +10,15 @@ from typing import Protocol
 from voxloop_edge.channel import open_channel
 from voxloop_edge.client import Client
 from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.heartbeat import Vitals
 from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
 from voxloop_edge.replies import Reply
+from voxloop_edge.safekeeping import open_safekeeping
 from voxloop_edge.source import Source
+from voxloop_edge.uploader import Uploader
 from voxloop_proto.audio import level_dbfs
-from voxloop_proto.errors import VoxloopError
+from voxloop_proto.errors import OverloadError, UnavailableError, VoxloopError
 from voxloop_proto.events import Chunk, EncodedEvent
 from voxloop_proto.stage import Stage
 from voxloop_proto.telemetry import StageClock
@@ -36,18 +39,23 @@ class Watcher(Protocol):
 async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, stop: asyncio.Event) -> None:
     """Transcribes a live source until it ends or `stop` is set; then waits for the last transcripts.
 
+    With a spool in the settings, what earlier runs left in it is sent, too, and a server that is away is waited for.
     Raises UnavailableError when the server has been away for too long.
     """
-    clock = StageClock()
+    clock, vitals = StageClock(), Vitals()
     pipeline = build_pipeline(settings, clock)
     hello = make_hello(settings, interim_results=True)
     failure: VoxloopError | None = None
     async with (
+        open_safekeeping(settings.spool, settings.transcripts, watcher.reply) as keeping,
         open_channel(settings.client) as channel,
-        Client(channel, hello, settings.client, watcher.reply, clock, on_broken=stop.set) as session,
+        Client(
+            channel, hello, settings.client, watcher.reply, clock, on_broken=stop.set, keeping=keeping, vitals=vitals
+        ) as session,
+        _uploading(Uploader(channel, settings.client, keeping, watcher.reply, session.idle)),
     ):
         try:
-            await _feed(source, pipeline, session, watcher, stop)
+            await _feed(source, pipeline, session, watcher, stop, vitals)
         except VoxloopError as error:  # of the source, say: what was spoken until then is still transcribed
             failure = error
         for event in pipeline.flush():
@@ -57,10 +65,34 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
         raise failure
 
 
+@contextlib.asynccontextmanager
+async def _uploading(uploader: Uploader) -> AsyncIterator[None]:
+    """Beside the block: sends what earlier runs left, whenever live speech has been answered."""
+    left = list(uploader.keeping.left_sessions())
+
+    async def upload() -> None:
+        while sessions := [name for name in left if name in uploader.keeping.left_sessions().keys() - uploader.stuck]:
+            with contextlib.suppress(UnavailableError, OverloadError):  # tried again when the live session is idle
+                await uploader.upload(sessions)
+
+    task = asyncio.create_task(upload(), name="upload")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def _feed(
-    source: Source, pipeline: Stage[Chunk, EncodedEvent], session: Client, watcher: Watcher, stop: asyncio.Event
+    source: Source,
+    pipeline: Stage[Chunk, EncodedEvent],
+    session: Client,
+    watcher: Watcher,
+    stop: asyncio.Event,
+    vitals: Vitals,
 ) -> None:
     async for chunk in _until(stop, source.chunks()):
+        vitals.sample, vitals.lost_samples = chunk.start_sample + len(chunk.pcm), source.lost_samples
         watcher.level(level_dbfs(chunk.pcm))
         for event in pipeline.push(chunk):
             await session.send(event)

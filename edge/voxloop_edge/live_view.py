@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from voxloop_edge.notice import notice
 from voxloop_edge.replies import (
-    HotwordsIgnored,
     HypothesisArrived,
     LinkChanged,
     Reply,
@@ -56,11 +56,10 @@ class LiveView:
                 self._print_transcript(reply)
             case LinkChanged():
                 self._notice = "" if reply.is_open else f"reconnecting ({reply.reason})"
-            case HotwordsIgnored():
-                print("voxloop: this server's bundle takes no hotwords; they have no effect", file=sys.stderr)  # noqa: T201
-            case SegmentFailed():
-                self._forming = ""
-                print(f"voxloop: segment {reply.segment_id} failed: {reply.error.message}", file=sys.stderr)  # noqa: T201
+            case _:
+                if isinstance(reply, SegmentFailed):
+                    self._forming = ""
+                print(f"voxloop: {notice(reply)}", file=sys.stderr)  # noqa: T201
         self._refresh()
 
     def _print_transcript(self, reply: TranscriptArrived) -> None:

@@ -91,6 +91,15 @@ class SegmentsLeft:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class SessionStuck:
+    """The server refuses a session of an earlier run; its segments stay in the spool."""
+
+    session: str
+    segments: int
+    error: VoxloopError
+
+
 Reply: TypeAlias = (
     HypothesisArrived
     | TranscriptArrived
@@ -101,4 +110,5 @@ Reply: TypeAlias = (
     | StoreChanged
     | TornFound
     | SegmentsLeft
+    | SessionStuck
 )

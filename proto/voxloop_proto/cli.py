@@ -24,8 +24,10 @@ _EXTRA_OF_COMMAND = {"evaluate": "evaluate"}  # those that need less than their 
 _EXTRA_OF_PACKAGE = {"voxloop_edge": "edge", "voxloop_cloud": "cloud", "voxloop_training": "training"}
 _SUMMARY = {
     "listen": "Transcribe the microphone, live.",
+    "upload": "Send what 'listen' left in its spool.",
     "replay": "Send audio files or test sets through the whole path and measure it.",
     "serve": "Run the recognition server.",
+    "calibrate": "Measure how many devices may speak at once on this machine.",
     "certificates": "Make the certificates of a server and its devices, for development.",
     "tokens": "Issue, list, rotate and revoke the tokens of devices.",
     "models": "List, verify, import and fetch model bundles.",

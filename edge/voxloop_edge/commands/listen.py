@@ -43,6 +43,13 @@ def listen(
     rate: Annotated[int, typer.Option(help="sample rate of --stdin, in Hz")] = 16_000,
     channels: Annotated[int, typer.Option(help="channels of --stdin")] = 1,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="list the microphones and exit")] = False,
+    spool: Annotated[
+        Path | None,
+        typer.Option(help="keep segments on disk in this folder until they are answered", metavar="DIR"),
+    ] = None,
+    transcripts: Annotated[
+        Path | None, typer.Option(help="append each transcript to this file, as a JSON line", metavar="FILE")
+    ] = None,
     hotwords: Annotated[
         Path | None, typer.Option(help="file of likely words or phrases, one a line", metavar="FILE")
     ] = None,
@@ -55,6 +62,10 @@ def listen(
 
     Shows a level meter and the text as it forms, and prints each transcript on a line of its own (nothing else if the
     output is not a terminal). Ctrl-C stops listening and waits for the last transcript; once more abandons it.
+
+    With --spool nothing that was said is lost when the server, the network or the power goes: it is kept on disk
+    (setting spool.max_bytes; then spool.when_full drops the oldest or the newest) and sent when the server is back, by
+    this run or the next, or by 'voxloop upload'. With --transcripts each segment is in the file exactly once.
 
     Raw sound from another program: arecord -q -f S16_LE -r 16000 -c 1 -t raw | voxloop listen --stdin s16le
     """
@@ -71,6 +82,8 @@ def listen(
         "client.token_file": token_file,
         "client.insecure": insecure,
         "encoder.codec": codec,
+        "spool.dir": spool,
+        "transcripts": transcripts,
         "hotwords": read_hotword_file(hotwords) if hotwords else None,
         "hotwords_only": only_hotwords or None,
     }
