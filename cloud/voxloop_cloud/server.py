@@ -18,7 +18,7 @@ from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_cloud.results import ResultStore
+from voxloop_cloud.results import ResultsConfig, ResultStore
 from voxloop_cloud.security.access import AccessConfig, open_access
 from voxloop_cloud.security.authentication import check_owner
 from voxloop_cloud.security.rate_limit import DeviceRates
@@ -52,6 +52,7 @@ class ServerConfig(AccessConfig):
     hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
     limits: Limits = Field(default_factory=Limits)
+    results: ResultsConfig = Field(default_factory=ResultsConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
 
     @property
@@ -75,7 +76,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
     def __init__(self, engine: Engine, config: ServerConfig) -> None:
         self._engine = engine
         self._config = config
-        self._store = ResultStore()
+        self._store = ResultStore(config.results)
         self._rates = DeviceRates(config.limits)
         self._admission = Admission(
             Capacity(config.max_sessions, config.limits.max_sessions_per_device, config.streams_per_worker)

@@ -12,7 +12,7 @@ from voxloop_cloud.admission import ACTIVE_S, Admission, Capacity, Place
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.recognition import transcribe
-from voxloop_cloud.results import ResultStore
+from voxloop_cloud.results import ResultsConfig, ResultStore
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble, tiny_bundle
 from voxloop_proto.audio import Pcm, from_pcm16, to_pcm16
@@ -254,12 +254,33 @@ def test_a_known_session_is_closed_to_others(bundle: Path, changes: dict[str, st
 
 
 def test_the_store_of_results_is_bounded() -> None:
-    store = ResultStore(max_sessions=2, max_transcripts=3)
+    store = ResultStore(ResultsConfig(max_sessions=2, max_transcripts=3))
     opened = [store.open(hello(session_id=name).hello) for name in ("a", "b", "c")]
     for number in range(5):
         opened[2].keep(pb.Transcript(segment_id=number))
     assert list(opened[2].transcripts) == [2, 3, 4]
     assert store.open(hello(session_id="a").hello) is not opened[0]
+
+
+def test_a_session_goes_on_under_its_token_after_a_restart_and_at_another_worker() -> None:
+    resumed = hello(session_id="s", resume_token="known to the device").hello
+    assert ResultStore().open(resumed).resume_token == "known to the device"
+    store = ResultStore()
+    assert store.open(resumed) is store.open(resumed)
+    with pytest.raises(ContractError, match="resume token is not its own"):
+        store.open(hello(session_id="s", resume_token="another").hello)
+
+
+def test_results_are_forgotten_in_time_and_those_in_use_are_not() -> None:
+    now_s = [0.0]
+    store = ResultStore(ResultsConfig(keep_ms=10_000), lambda: now_s[0])
+    old, used = (store.open(hello(session_id=name).hello) for name in ("old", "used"))
+    now_s[0] = 9.0
+    used.keep(pb.Transcript(segment_id=1))
+    now_s[0] = 11.0
+    again = hello(session_id="used", resume_token=used.resume_token).hello
+    assert store.open(again) is used
+    assert store.open(hello(session_id="old", resume_token=old.resume_token).hello) is not old
 
 
 def test_an_engine_describes_its_bundle(bundle: Path) -> None:
