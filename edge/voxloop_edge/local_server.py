@@ -14,6 +14,10 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 _MOST_BYTES = 8_192  # of last words that are kept
 _MOST_LINES = 20  # of them that are told
+_NO_LIMITS = {
+    "VOXLOOP_LIMITS__MAX_BYTES_PER_MINUTE": str(1 << 40),
+    "VOXLOOP_LIMITS__MAX_SEGMENTS_PER_MINUTE": str(1 << 30),
+}
 _READY = re.compile(r"listening on (\S+)")
 
 
@@ -74,8 +78,12 @@ async def _cancelled_at_end_of(process: Process) -> AsyncIterator[None]:
 
 
 def _environment() -> dict[str, str]:
-    """The environment without the settings of the device, which `voxloop serve` would refuse as unknown."""
-    return {name: text for name, text in os.environ.items() if not (name.startswith("VOXLOOP_") and "__" in name)}
+    """The environment without the settings of the device, which `voxloop serve` would refuse as unknown.
+
+    The limits of a device's minute are lifted: this server is its only user's own, and may be fed as fast as it can.
+    """
+    own = {name: text for name, text in os.environ.items() if not (name.startswith("VOXLOOP_") and "__" in name)}
+    return own | _NO_LIMITS
 
 
 async def _address(process: Process, last_words: bytearray, listener: "asyncio.Task[None]") -> str:
