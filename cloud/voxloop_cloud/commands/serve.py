@@ -12,11 +12,14 @@ from typing import Annotated
 import structlog
 import typer
 
+from voxloop_cloud.capacity_file import measured_capacity
 from voxloop_cloud.engine import load_recognizer
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.server import ServerConfig, open_server
 from voxloop_cloud.workers import Workers, reserved_port
 from voxloop_proto.config import read_settings
+
+_log = structlog.get_logger("voxloop.serve")
 
 
 def serve(
@@ -78,17 +81,33 @@ def serve(
     settings = read_settings(ServerConfig, config, os.environ, flags)
     endings = [sys.stdin.fileno()] if until_stdin_closes else []
     if settings.workers == 1:
-        asyncio.run(_serve(settings, load_recognizer(settings.engine), endings, _say_ready))
-        return
-    with reserved_port(settings.listen) as address:
-        shared = settings.model_copy(update={"listen": address})
         recognizer = load_recognizer(settings.engine)
+        asyncio.run(_serve(_limited(settings, recognizer), recognizer, endings, _say_ready))
+    else:
+        raise typer.Exit(_serve_with_workers(settings, endings))
+
+
+def _serve_with_workers(settings: ServerConfig, endings: Sequence[int]) -> int:
+    with reserved_port(settings.listen) as address:
+        recognizer = load_recognizer(settings.engine)
+        shared = _limited(settings.model_copy(update={"listen": address}), recognizer)
 
         def serve_one(parents_end: int, on_ready: Callable[[], None]) -> None:
             asyncio.run(_serve(shared, recognizer, [*endings, parents_end], lambda _: on_ready()))
 
-        code = Workers(serve_one, settings.workers).run(lambda: _say_ready(f"{address}, {settings.workers} workers"))
-    raise typer.Exit(code)
+        return Workers(serve_one, settings.workers).run(lambda: _say_ready(f"{address}, {settings.workers} workers"))
+
+
+def _limited(settings: ServerConfig, recognizer: Recognizer) -> ServerConfig:
+    """With the limit that was measured for this machine and bundle, unless the settings have their own."""
+    if settings.max_streams is not None:
+        return settings
+    measured = measured_capacity(recognizer.bundle, settings.workers)
+    if measured is None:
+        _log.warning("not.calibrated", hint="'voxloop calibrate' measures how many devices may speak at once")
+        return settings
+    _log.info("calibrated", max_streams=measured.streams, measured=measured.measured)
+    return settings.model_copy(update={"max_streams": measured.streams})
 
 
 async def _serve(
