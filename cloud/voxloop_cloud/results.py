@@ -13,7 +13,7 @@ from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
 class ResultsConfig(BaseModel):
-    """How long the server remembers what it has answered. What is forgotten is recognised again when it is asked for."""
+    """How long the server remembers what it has answered; what is forgotten is recognised again when it is asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,9 +56,9 @@ class ResultStore:
     def open(self, hello: pb.Hello) -> SessionResults:
         """The results of a session, new or resumed.
 
-        A token for a session that is not known is from before this server's start, or was forgotten: the session goes on
-        under it, so that a token never changes while its device lives. Raises ContractError when a session is known and
-        the token does not match: another device may not take it.
+        A token for a session that is not known is from before this server's start, or of another worker: the session
+        goes on under it, so that a token never changes while its device lives. Raises ContractError when a session is
+        known and the token does not match: another device may not take it.
         """
         self._forget_old()
         known = self._sessions.get(hello.session_id)

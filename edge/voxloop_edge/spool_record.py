@@ -1,19 +1,20 @@
-"""How messages lie in a file of the spool: each with its length and checksum, behind a line that says what this is."""
+"""How messages lie in a file of the spool: what it is, how many there are, then each with its length and checksum."""
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from voxloop_proto.errors import DataError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 MAGIC = b"voxloop spool 1\n"
+_COUNT = struct.Struct("<I")
 _HEAD = struct.Struct("<II")  # length in bytes, CRC-32
 
 
-def pack(messages: Iterable[pb.RecognizeRequest]) -> bytes:
+def pack(messages: Sequence[pb.RecognizeRequest]) -> bytes:
     """A file of the spool: the messages of one segment, or a session's Hello."""
-    return MAGIC + b"".join(map(_record, messages))
+    return MAGIC + _COUNT.pack(len(messages)) + b"".join(map(_record, messages))
 
 
 def _record(message: pb.RecognizeRequest) -> bytes:
@@ -28,11 +29,16 @@ def unpack(data: bytes) -> list[pb.RecognizeRequest]:
     """
     if not data.startswith(MAGIC):
         raise DataError(f"begins with {data[:16]!r}; a file of the spool begins with {MAGIC!r}")
-    return [pb.RecognizeRequest.FromString(payload) for payload in _payloads(data)]
+    if len(data) < len(MAGIC) + _COUNT.size:
+        raise DataError(f"torn at byte {len(data)}")
+    (count,) = _COUNT.unpack_from(data, len(MAGIC))
+    payloads = list(_payloads(data, len(MAGIC) + _COUNT.size))
+    if len(payloads) != count:
+        raise DataError(f"holds {len(payloads)} messages of {count}: torn")
+    return [pb.RecognizeRequest.FromString(payload) for payload in payloads]
 
 
-def _payloads(data: bytes) -> Iterator[bytes]:
-    at = len(MAGIC)
+def _payloads(data: bytes, at: int) -> Iterator[bytes]:
     while at < len(data):
         if at + _HEAD.size > len(data):
             raise DataError(f"torn at byte {at} of {len(data)}")
