@@ -64,7 +64,7 @@ class Session:
         self._store = store
         self._limits = limits
         self._admit = admit
-        self._rates = rates or DeviceRates(limits)
+        self._rates = DeviceRates(limits) if rates is None else rates
         self._rate: DeviceRate | None = None  # from Hello on
         self._place = place or open_to_all()
         self._phase = Phase.NEW

@@ -24,11 +24,12 @@ from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
 from voxloop_edge.replies import LinkChanged, Reply, TranscriptArrived
 from voxloop_proto.audio import to_pcm16
-from voxloop_proto.events import Chunk, EncodedEvent
+from voxloop_proto.events import Chunk, EncodedEvent, SegmentPayload, SegmentStarted
 from voxloop_proto.stage import run
 
 CLIP = QUERIES / "timer.flac"
 UNAUTHENTICATED_EXIT_CODE = 8
+MEBI = 1 << 20
 
 
 def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -286,7 +287,12 @@ def test_a_device_that_sends_too_much_waits_and_loses_nothing(
         }
     )
     events = speech_events(segments=9, segment_ms=4_000)
+    started_s = time.monotonic()
     replies = say(config, events, "kitchen")
+    took_s = time.monotonic() - started_s
+    last = max(index for index, event in enumerate(events) if isinstance(event, SegmentStarted))
+    before_bytes = sum(len(event.payload) for event in events[:last] if isinstance(event, SegmentPayload))
+    assert took_s >= (before_bytes - MEBI) * 60.0 / MEBI > 1.0  # the limit is the device's, over all its connections
     refusals = [reply.reason for reply in replies if isinstance(reply, LinkChanged) and not reply.is_open]
     assert any("more than 1048576 bytes in a minute" in reason for reason in refusals)
     plain = ClientConfig(server=server.address, insecure=True)

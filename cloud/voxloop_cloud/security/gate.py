@@ -33,7 +33,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._authenticator = authenticator
         self._tokens = tokens
         self._audit = audit
-        self._open: dict[asyncio.Timeout, Caller] = {}
+        self._open: set[_OpenCall] = set()
 
     async def intercept_service(
         self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: grpc.HandlerCallDetails
@@ -79,27 +79,25 @@ class Gate(grpc.aio.ServerInterceptor):
     ) -> AsyncGenerator[Any, None]:
         """The responses, until the caller's token ends. Raises UnauthenticatedError or UnavailableError then."""
         CALLER.set(caller)
+        call = _OpenCall(caller)
+        self._open.add(call)
         try:
-            async with asyncio.timeout(_seconds_until(caller.token_end)) as deadline:
-                self._open[deadline] = caller
-                try:
-                    async with aclosing(answer(requests, context)) as responses:
-                        async for response in responses:
-                            yield response
-                finally:
-                    del self._open[deadline]
+            async with aclosing(answer(requests, context)) as responses:
+                while (response := await call.next_of(responses)) is not None:
+                    yield response
         except TimeoutError:
-            if not deadline.expired():
+            if not call.has_ended:
                 raise
             raise self._why_ended(caller) from None
+        finally:
+            self._open.discard(call)
 
     def _end_revoked(self) -> None:
         """Moves the end of each open call to that of its token."""
-        now_s = asyncio.get_running_loop().time()
-        for deadline, caller in tuple(self._open.items()):
-            if caller.token_id is not None and self._tokens is not None and not deadline.expired():
-                record = self._tokens.book.find(caller.token_id)
-                deadline.reschedule(now_s + (_seconds_until(record.end if record else _now()) or 0.0))
+        for call in self._open:
+            if call.caller.token_id is not None and self._tokens is not None:
+                record = self._tokens.book.find(call.caller.token_id)
+                call.end_at(record.end if record else _now())
 
     def _why_ended(self, caller: Caller) -> VoxloopError:
         """UnavailableError where the device has a newer token already: it need only come again."""
@@ -116,6 +114,38 @@ class Gate(grpc.aio.ServerInterceptor):
         _log.warning("call.refused", method=method, peer=context.peer(), error=why)
         if self._audit is not None:
             self._audit.refuse(method, why, context.peer(), caller.device_id if caller else "")
+
+
+class _OpenCall:
+    """A call that ends with its caller's token.
+
+    It ends while its next response is awaited, never while one is being sent: gRPC, cancelled there, would say nothing
+    to the device. To one that does not read it is said when it does.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self._end_s = _loop_time_of(caller.token_end)
+        self._deadline: asyncio.Timeout | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """True once its token does not count any more."""
+        return self._end_s is not None and asyncio.get_running_loop().time() >= self._end_s
+
+    def end_at(self, end: datetime) -> None:
+        """Its token ends at another time."""
+        self._end_s = _loop_time_of(end)
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(self._end_s)
+
+    async def next_of(self, responses: AsyncGenerator[Any, None]) -> Any:
+        """The next response; None at the end. Raises TimeoutError when the token has ended first."""
+        try:
+            async with asyncio.timeout_at(self._end_s) as self._deadline:
+                return await anext(responses, None)
+        finally:
+            self._deadline = None
 
 
 def _as_stream(handler: Any) -> _Answer:
@@ -144,5 +174,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _seconds_until(end: datetime | None) -> float | None:
-    return None if end is None else max(0.0, (end - _now()).total_seconds())
+def _loop_time_of(end: datetime | None) -> float | None:
+    """A time of day by the event loop's clock; None is never."""
+    return None if end is None else asyncio.get_running_loop().time() + (end - _now()).total_seconds()

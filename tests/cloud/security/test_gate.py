@@ -1,6 +1,7 @@
 """The gate of a real, encrypted port: who is let in, to what, and for how long."""
 
 import asyncio
+import contextlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -252,5 +253,28 @@ def test_a_stream_ends_with_its_token_though_the_file_never_changes(
         call = await open_session(channel, bearer(certificates, "kitchen"))
         assert (await end_of(call))[0] is grpc.StatusCode.UNAUTHENTICATED
         assert datetime.now(UTC) >= read_tokens(tokens).tokens[0].end
+
+    with_server(bundle, certificates, use, tokens)
+
+
+def test_a_stream_whose_device_does_not_read_ends_with_its_token_too(
+    bundle: str, certificates: Path, tokens: Path
+) -> None:
+    asked = 1_000
+    ask = reflection_pb2.ServerReflectionRequest(file_containing_symbol="voxloop.v1.SpeechService")
+
+    async def use(channel: grpc.aio.Channel) -> None:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(metadata=bearer(certificates, "kitchen"))
+        for _ in range(asked):  # far more of answers than any window takes
+            await call.write(ask)
+        end_tokens(tokens)
+        await asyncio.sleep(2 * gate.WATCH_INTERVAL_S)
+        answers = 0
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            while await call.read() is not grpc.aio.EOF:
+                answers += 1
+        assert answers < asked
+        assert await call.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.CANCELLED)
 
     with_server(bundle, certificates, use, tokens)
