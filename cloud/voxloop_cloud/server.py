@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import grpc
 import grpc.aio
@@ -50,6 +50,13 @@ class ServerConfig(AccessConfig):
     )
     workers: int = Field(1, ge=1, le=256, description="processes that share the port, one for each core")
     hello_timeout_ms: int = Field(10_000, ge=10, description="time that a stream gets for its first message")
+    unread_timeout_ms: int = Field(
+        30_000, ge=100, description="time that a device gets to read an answer; beyond it its stream is closed"
+    )
+    keepalive_ms: int = Field(30_000, ge=1_000, description="time between pings on a quiet connection")
+    keepalive_timeout_ms: int = Field(
+        10_000, ge=1_000, description="time for the answer to a ping; beyond it the connection is taken for dead"
+    )
     drain_ms: int = Field(10_000, ge=0, description="time that open sessions get to finish when the server stops")
     limits: Limits = Field(default_factory=Limits)
     results: ResultsConfig = Field(default_factory=ResultsConfig)
@@ -100,7 +107,8 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             request = await _first(requests, self._config.hello_timeout_ms)
             while request is not None:
                 async for response in session.answer(request):
-                    yield response
+                    with _patience(self._config.unread_timeout_ms):
+                        yield response
                 request = await anext(requests, None)
         except VoxloopError as error:
             await _abort(context, error, session)
@@ -160,6 +168,18 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             cpu_s=time.process_time(),
             resident_bytes=resident_bytes(),
         )
+
+
+@contextmanager
+def _patience(timeout_ms: int) -> Iterator[None]:
+    """Ends the stream's task if the device does not take within this time what is given out in the block."""
+    task = asyncio.current_task()
+    assert task is not None
+    timer = asyncio.get_running_loop().call_later(timeout_ms / 1000.0, task.cancel)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 async def _first(requests: AsyncIterator[pb.RecognizeRequest], timeout_ms: int) -> pb.RecognizeRequest | None:
@@ -235,10 +255,12 @@ def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredenti
 def _options(config: ServerConfig) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", config.limits.max_message_bytes),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_time_ms", config.keepalive_ms),
+        ("grpc.keepalive_timeout_ms", config.keepalive_timeout_ms),
+        ("grpc.http2.ping_timeout_ms", config.keepalive_timeout_ms),  # else a minute, whatever the keepalive says
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.http2.max_pings_without_data", 0),  # else the line of a silent device is looked after for two pings only
         ("grpc.so_reuseport", int(config.workers > 1)),
     ]

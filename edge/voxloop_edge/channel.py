@@ -22,6 +22,8 @@ def open_channel(config: ClientConfig) -> grpc.aio.Channel:
     options: list[tuple[str, int | str]] = [
         ("grpc.keepalive_time_ms", config.keepalive_ms),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", _KEEPALIVE_TIMEOUT_MS),  # else a minute, whatever the keepalive says
+        ("grpc.http2.max_pings_without_data", 0),  # else the line of a silent device is looked after for two pings only
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.initial_reconnect_backoff_ms", config.first_backoff_ms),
         ("grpc.min_reconnect_backoff_ms", config.first_backoff_ms),
