@@ -29,6 +29,7 @@ _BROKEN = (
     EOFError,
     NotImplementedError,  # a zip of a later version, or with a compression that Python lacks
     ValueError,  # numbers, names and times that cannot be
+    IndexError,  # a zip with an entry of no name
     OverflowError,
     struct.error,
 )

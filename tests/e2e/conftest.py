@@ -1,5 +1,6 @@
 """Real processes: a server started as a user would start it."""
 
+import os
 import re
 import signal
 import subprocess
@@ -23,8 +24,10 @@ def voxloop(*arguments: object) -> list[str]:
 class ServerProcess:
     """A `voxloop serve` that can be killed and started again on its port."""
 
-    def __init__(self, bundle: Path, *flags: object) -> None:
+    def __init__(self, bundle: Path, *flags: object, **settings: object) -> None:
+        """settings: of the server, with two underscores for a dot, in place of its defaults."""
         self.bundle = bundle
+        self._environment = {f"VOXLOOP_{name.upper()}": str(value) for name, value in settings.items()}
         self.flags = flags
         self.address = "127.0.0.1:0"
         self._process: subprocess.Popen[str]
@@ -42,7 +45,8 @@ class ServerProcess:
             "error",
             *self.flags,
         )
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | self._environment
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self._process.stdout is not None
         found = re.search(r"listening on ([^\s,]+)", self._process.stdout.readline())
         assert found is not None, "the server did not start"
