@@ -301,16 +301,23 @@ def test_a_device_that_sends_too_much_waits_and_loses_nothing(
 
 
 def test_no_log_report_or_file_of_the_server_holds_a_token(household: Household, address: str, tmp_path: Path) -> None:
-    """Runs last: all that the tests above left behind is searched, and what a device writes."""
-    report = tmp_path / "report.json"
-    result = household.replay(address, "--token-file", household.folder / "kitchen.token", "--report", report, "-v")
-    assert result.returncode == 0
+    """After a good call, one of another device, and one with a token that is revoked."""
+    token, report = household.issue("cellar"), tmp_path / "report.json"
+    flags = ["--token-file", token, "-v"]
+    results = [household.replay(address, *flags, "--report", report, device_id="cellar")]
+    results += [household.replay(address, *flags, device_id="hall")]
+    results += [command("tokens", "revoke", "cellar", "--tokens", household.tokens)]
+    time.sleep(2.5)
+    results += [household.replay(address, *flags, device_id="cellar")]
+    assert [result.returncode for result in results] == [0, 6, 0, UNAUTHENTICATED_EXIT_CODE]
     secrets = [file.read_text().strip().split("_", 2)[2] for file in household.folder.glob("*.token")]
-    assert len(secrets) == 3
+    assert len(secrets) >= 3
     written = [file for file in household.folder.iterdir() if file.suffix in (".json", ".jsonl", ".log", ".toml")]
     assert {"tokens.json", "audit.jsonl", "server-0.log"} <= {file.name for file in written}
-    texts = {file.name: file.read_text() for file in (*written, report)} | {"out": result.stdout, "err": result.stderr}
-    assert [name for name, text in texts.items() for secret in secrets if secret in text] == []
-    actions = [json.loads(line)["action"] for line in texts["audit.jsonl"].splitlines()]
+    texts = [file.read_text() for file in (*written, report)]
+    texts += [text for result in results for text in (result.stdout, result.stderr)]
+    assert not any(secret in text for text in texts for secret in secrets)
+    audit = (household.folder / "audit.jsonl").read_text()
+    actions = [json.loads(line)["action"] for line in audit.splitlines()]
     assert {"certificate.ca", "certificate.server", "certificate.device", "token.issue", "token.revoke"} <= set(actions)
     assert "call.refused" in actions
