@@ -5,7 +5,7 @@ from typing import Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from voxloop_cloud.features import FeatureConfig
+from voxloop_cloud.feature_config import FeatureConfig
 from voxloop_cloud.graph_config import DecoderConfig
 from voxloop_proto.audio import PaddingPolicy
 

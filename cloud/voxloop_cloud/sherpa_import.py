@@ -27,7 +27,7 @@ from voxloop_cloud.bundle_config import (
 )
 from voxloop_cloud.checksums import write_checksums
 from voxloop_cloud.decoder import SPACE
-from voxloop_cloud.features import FeatureConfig
+from voxloop_cloud.feature_config import FeatureConfig
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.sherpa_files import SherpaFiles, quantization_of, read_sherpa_tokens
 from voxloop_cloud.sherpa_model import SherpaModel, read_sherpa_model

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from voxloop_cloud.features import FeatureConfig, FeatureStream
+from voxloop_cloud.feature_config import FeatureConfig
+from voxloop_cloud.features import FeatureStream
 from voxloop_proto.audio import Pcm
 from voxloop_training.audio_cache import read_pcm
 from voxloop_training.features import Fbank, frame_count

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, GRAPH_FILES, REFERENCE_FILE, TOKENS_FILE
 from voxloop_cloud.bundle_config import BundleConfig, ChunkConfig, ModelConfig, NormalizationConfig, ProvenanceConfig
 from voxloop_cloud.checksums import write_checksums
-from voxloop_cloud.features import FeatureConfig
+from voxloop_cloud.feature_config import FeatureConfig
 from voxloop_cloud.spelling import SPELLING_FILE
 from voxloop_proto.audio import PaddingPolicy
 from voxloop_training.export.credits import CREDITS, TEXT_CREDITS
