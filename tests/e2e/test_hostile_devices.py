@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 import grpc.aio
@@ -15,14 +16,15 @@ from tests.e2e.faulty_proxy import FaultyProxy
 from tests.e2e.sessions import client_config, hold_session, samples_made, speech_events
 
 from voxloop_cloud.testing import babble
+from voxloop_edge.channel import open_stub
 from voxloop_proto.audio import to_pcm16
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
 from voxloop_proto.v1 import voxloop_pb2 as pb
-from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 
 MIB = 1 << 20
 MOST_SESSIONS = 300
 CONNECTS = 1_000
+Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]"
 RECOGNIZE = "/voxloop.v1.SpeechService/Recognize"
 NARROW = [("grpc.http2.lookahead_bytes", 1), ("grpc.http2.bdp_probe", 0)]
 """Channel options of a device that takes no more than it reads."""
@@ -67,10 +69,10 @@ def end(segment_id: int = 1, sent_samples: int = 1600) -> pb.RecognizeRequest:
 async def open_sessions(address: str) -> AsyncIterator[Callable[[], "asyncio.Future[int]"]]:
     """Asks how many sessions are open."""
     async with grpc.aio.insecure_channel(address) as channel:
-        stub = SpeechServiceStub(channel)
+        stub = open_stub(channel)
 
         async def ask() -> int:
-            info: pb.GetServerInfoResponse = await stub.GetServerInfo(pb.GetServerInfoRequest())  # type: ignore[misc] # the channel is asynchronous
+            info: pb.GetServerInfoResponse = await stub.GetServerInfo(pb.GetServerInfoRequest())
             return info.open_sessions
 
         yield lambda: asyncio.ensure_future(ask())
@@ -163,8 +165,8 @@ def test_a_device_that_reads_nothing_is_bounded_and_closed(server: ServerProcess
 
     async def never_read() -> None:
         async with grpc.aio.insecure_channel(server.address, options=NARROW) as channel:
-            call = SpeechServiceStub(channel).Recognize()
-            await call.write(hello(interim_results=True))  # type: ignore[attr-defined] # the channel is asynchronous
+            call = open_stub(channel).Recognize()
+            await call.write(hello(interim_results=True))
             writing = asyncio.create_task(write_on(call))
             await asyncio.sleep(0.5)
             await until_none_is_open(server.address)
@@ -176,7 +178,7 @@ def test_a_device_that_reads_nothing_is_bounded_and_closed(server: ServerProcess
     check_healthy(server)
 
 
-async def write_on(call: "grpc.aio.StreamStreamCall[pb.RecognizeRequest, pb.RecognizeResponse]") -> None:
+async def write_on(call: Call) -> None:
     """Speaks for ten minutes without a pause, as fast as the server takes it."""
     payload = to_pcm16(babble(5_000))
     await call.write(start())
@@ -190,11 +192,13 @@ def test_sessions_of_a_dead_line_are_freed(server: ServerProcess) -> None:
 
     async def go_dead() -> None:
         async with FaultyProxy(server.address) as proxy, grpc.aio.insecure_channel(proxy.address) as channel:
-            stub = SpeechServiceStub(channel)
+            stub = open_stub(channel)
             calls = [stub.Recognize() for _ in range(20)]
             for number, call in enumerate(calls):
-                await call.write(hello(f"dead-{number}"))  # type: ignore[attr-defined] # the channel is asynchronous
-                assert (await call.read()).HasField("welcome")  # type: ignore[attr-defined]
+                await call.write(hello(f"dead-{number}"))
+                answer = await call.read()
+                assert isinstance(answer, pb.RecognizeResponse)
+                assert answer.HasField("welcome")
             async with open_sessions(server.address) as count:
                 assert await count() == len(calls)
                 proxy.stall()
@@ -216,14 +220,15 @@ def test_a_thousand_connects_at_once_are_each_answered_or_refused_with_a_reason(
     async def connect(number: int) -> str:
         options = [("grpc.use_local_subchannel_pool", 1)]  # a TCP connection of its own
         async with grpc.aio.insecure_channel(server.address, options=options) as channel:
-            call = SpeechServiceStub(channel).Recognize()
+            call = open_stub(channel).Recognize()
             try:
-                await call.write(hello(f"storm-{number}"))  # type: ignore[attr-defined] # the channel is asynchronous
-                answer = await call.read()  # type: ignore[attr-defined]
+                await call.write(hello(f"storm-{number}"))
+                answer = await call.read()
                 await asyncio.sleep(1.0)
             except grpc.aio.AioRpcError as error:
                 after = dict(error.trailing_metadata() or ()).get(RETRY_AFTER_METADATA_KEY)
                 return f"{error.code().name}, retry after {after}"
+            assert isinstance(answer, pb.RecognizeResponse)
             return str(answer.WhichOneof("payload"))
 
     outcomes, old_is_whole = asyncio.run(storm())
