@@ -17,7 +17,7 @@ from voxloop_edge.channel import open_channel
 from voxloop_edge.client import Client
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.hello import make_hello
-from voxloop_proto.errors import VoxloopError
+from voxloop_proto.errors import UnavailableError, VoxloopError
 from voxloop_proto.events import EncodedEvent
 
 ROUNDS = int(os.environ.get("VOXLOOP_FAULT_ROUNDS", "1"))
@@ -137,3 +137,33 @@ def test_a_line_that_spoils_bytes_harms_no_other_session(server: ServerProcess, 
     assert faulty_blocks > 0
     assert_nothing_lost(heard, events, undisturbed(server, events))
     assert server.is_running
+
+
+def test_a_server_that_is_told_to_stop_finishes_what_is_said_and_refuses_what_is_new(server: ServerProcess) -> None:
+    """New sessions get an error that devices try again after; the exit code is 0."""
+    events = speech_events()
+
+    async def run_drained() -> tuple[Heard, BaseException, int]:
+        heard, config = Heard(), client_config(server.address)
+        async with (
+            open_channel(config) as channel,
+            Client(channel, make_hello(DeviceConfig()), config, heard.replies.append) as client,
+        ):
+            for event in events[:3]:
+                await client.send(event)
+            while not heard.replies:
+                await asyncio.sleep(0.02)
+            stopping = asyncio.create_task(asyncio.to_thread(server.terminate))
+            await asyncio.sleep(0.5)
+            impatient = client_config(server.address, connect_timeout_ms=200)
+            (refused,) = await asyncio.gather(hold_session(impatient, events, "late"), return_exceptions=True)
+            for event in events[3:]:
+                await client.send(event)
+            await client.finish()
+        assert isinstance(refused, BaseException), "a session was opened while the server was stopping"
+        return heard, refused, await stopping
+
+    heard, refused, code = asyncio.run(run_drained())
+    assert code == 0
+    assert isinstance(refused, UnavailableError)
+    assert heard.samples == samples_made(events)

@@ -1,0 +1,52 @@
+"""A clock that jumps changes nothing: what device and server decide, they decide by monotonic time."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("proto/voxloop_proto", "edge/voxloop_edge", "cloud/voxloop_cloud")
+ALLOWED = {
+    "edge/voxloop_edge/journal.py": "each line says when",
+    "edge/voxloop_edge/replay.py": "a report says when it was made",
+    "cloud/voxloop_cloud/commands/calibrate.py": "a measurement says when it was made",
+    "cloud/voxloop_cloud/commands/certificates.py": "certificates are valid from and until a date",
+    "cloud/voxloop_cloud/commands/tokens.py": "a token says when it was issued and until when it holds",
+    "cloud/voxloop_cloud/security/audit_log.py": "each line says when",
+    "cloud/voxloop_cloud/security/gate.py": "a token holds until a date",
+    "cloud/voxloop_cloud/security/tls.py": "a certificate is valid from and until a date",
+    "cloud/voxloop_cloud/sherpa_import.py": "a bundle says when it was made",
+}
+"""Where the wall clock is the matter itself, and why."""
+
+WALL_CLOCK = {("time", name) for name in ("time", "time_ns", "localtime", "gmtime", "ctime", "strftime")} | {
+    (owner, name) for owner in ("datetime", "date") for name in ("now", "utcnow", "today", "fromtimestamp")
+}
+
+
+def asks_wall_clock(tree: ast.AST) -> bool:
+    """Whether a module reads the wall clock, by the attribute or by importing the function itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            if (owner, node.attr) in WALL_CLOCK:
+                return True
+        if isinstance(node, ast.ImportFrom) and any((node.module, each.name) in WALL_CLOCK for each in node.names):
+            return True
+    return False
+
+
+def test_the_guard_sees_a_wall_clock() -> None:
+    assert asks_wall_clock(ast.parse("import time\ntime.time()"))
+    assert asks_wall_clock(ast.parse("from time import time"))
+    assert asks_wall_clock(ast.parse("import datetime\ndatetime.datetime.now()"))
+    assert not asks_wall_clock(ast.parse("import time\ntime.monotonic()"))
+
+
+def test_no_decision_is_made_by_the_wall_clock() -> None:
+    asking = {
+        file.relative_to(ROOT).as_posix()
+        for source in SOURCES
+        for file in (ROOT / source).rglob("*.py")
+        if asks_wall_clock(ast.parse(file.read_text(encoding="utf-8")))
+    }
+    assert not asking - ALLOWED.keys()
