@@ -72,6 +72,7 @@ class Client:
         self._outbox = Outbox(config.max_unanswered_bytes)
         self.uplink = Uplink(self._outbox)
         self._is_live = not session
+        self._is_left = False
         for left in self._keeping.segments(session) if session else ():
             self._outbox.add_parked(left)
         self._keeping.own(self._session, self._outbox.leave_disk)
@@ -91,6 +92,7 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_left = True  # a TaskGroup whose body fails at this very moment swallows the cancellation
         self._link.cancel()
         await asyncio.gather(self._link, return_exceptions=True)
         await self._keeping.close_session(self._session)
@@ -115,7 +117,8 @@ class Client:
     async def finish(self) -> None:
         """Waits for the answers to all segments, then ends the session cleanly.
 
-        With a spool, a server that is away is waited for no longer than finish_timeout_ms; what is left is told.
+        With a spool, a server that is away is waited for no longer than finish_timeout_ms, and what is left is told;
+        for what is in memory alone, as the disk would not take it, outage_timeout_ms.
         """
         if not (self._is_live and self._keeping.has_spool):
             await self._wait_until(lambda: not self._outbox)
@@ -126,13 +129,25 @@ class Client:
 
     async def _finish_or_leave(self) -> None:
         await self._keep()
+        began_s = time.monotonic()
         while self._outbox:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._config.finish_timeout_ms / 1000.0):
                     await self._wait_until(lambda: not self._outbox)
-            if self._outbox and not self._is_linked and not self._outbox.unsafe():
-                self._on_reply(SegmentsLeft(len(self._outbox)))
+            if self._is_linked or not self._outbox:
+                continue
+            if (time.monotonic() - began_s) * 1000.0 > self._config.outage_timeout_ms:
+                await self._give_up_unsafe()
+            if not self._outbox.unsafe():
+                if self._outbox:
+                    self._on_reply(SegmentsLeft(len(self._outbox)))
                 return
+
+    async def _give_up_unsafe(self) -> None:
+        """What is in memory alone ends with this process."""
+        for pending in self._outbox.unsafe():
+            self._outbox.settle(pending.segment_id)
+            await self._keeping.lose(self._session, pending, "the server is away, and the spool takes no more")
 
     @property
     def _is_linked(self) -> bool:
@@ -140,7 +155,7 @@ class Client:
 
     async def _keep(self) -> None:
         """Puts on disk what has ended and is not there, then lets go of what memory has no room for."""
-        for pending in self._outbox.unsafe():
+        for pending in self._outbox.to_keep():
             messages = list(pending.messages)
             if not await self._keeping.keep(self._session, messages, self._hello):
                 break
@@ -154,7 +169,7 @@ class Client:
     async def _keep_linked(self) -> None:
         """Holds the session's connection until it is finished."""
         try:
-            while not (self.uplink.is_closing and not self._outbox):
+            while not self._is_left and not (self.uplink.is_closing and not self._outbox):
                 await self._connect_once()
         except Exception as error:  # noqa: BLE001 (the task's boundary: the caller gets it from send or finish)
             self._error = error
@@ -165,6 +180,8 @@ class Client:
         try:
             await self._converse()
         except (ExceptionGroup, UnavailableError) as broken:
+            if self._is_left:
+                return
             error = cause_of(broken, self._config, was_open=bool(self._hello.resume_token))
             if not row_of(error).retryable:
                 raise error from None

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from voxloop_proto.errors import ConfigError
 
 Outcome = Literal["transcript", "failed", "lost"]
 _TAIL_BYTES = 64 << 10
+_BEGINNING = b'{"session": "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,24 @@ class Journal:
     def __init__(self, file: Path, sessions: Iterable[str] = ()) -> None:
         self.torn_bytes = 0
         self._file = file
+        with ExitStack() as undo:
+            self._open(file, frozenset(sessions), undo)
+            undo.pop_all()
+
+    def _open(self, file: Path, sessions: frozenset[str], undo: ExitStack) -> None:
         try:
             is_new = not file.exists()
             self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, FILE_MODE)
+            undo.callback(os.close, self._descriptor)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if is_new:
                 RealDisk().sync_folder(file.absolute().parent)
+            self._known = self._read_known(sessions)
             self._cut_torn_tail()
         except BlockingIOError:
             raise ConfigError(f"{file} is written by another voxloop; name another with --transcripts") from None
         except OSError as error:
             raise ConfigError(f"cannot write transcripts to {file}: {error.strerror}; name another file") from error
-        self._known = self._read_known(frozenset(sessions))
 
     def has(self, session: str, segment_id: int) -> bool:
         """Whether the segment has its line."""
@@ -100,11 +108,11 @@ class Journal:
 
     def _read_known(self, sessions: frozenset[str]) -> set[tuple[str, int]]:
         """Raises ConfigError for a file that is no journal: its lines would be taken for nobody's."""
-        if not sessions and os.fstat(self._descriptor).st_size == 0:
-            return set()
         known = set()
         with self._file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
+                if not line.endswith(b"\n") and line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:
+                    break  # cut off
                 try:
                     found = json.loads(line)
                     key = (str(found["session"]), int(found["segment"]))

@@ -12,7 +12,7 @@ class PendingSegment:
     """A segment without an answer.
 
     messages: empty while it is parked: on disk alone.
-    is_durable: it is on disk, too.
+    is_durable: it is on disk, too. is_evicted: it was, and had to give way; only sending it can save it now.
     written: how many of its messages went out on the present connection.
     end_first_written_s, end_written_s: when its end went out, ever and on the present connection.
     """
@@ -23,6 +23,7 @@ class PendingSegment:
     messages: list[pb.RecognizeRequest] = field(default_factory=list)
     size_bytes: int = 0
     is_durable: bool = False
+    is_evicted: bool = False
     written: int = 0
     end_first_written_s: float | None = None
     end_written_s: float | None = None
@@ -118,15 +119,19 @@ class Outbox:
         """Segments that have ended and are in memory alone, in the order of speech."""
         return [pending for pending in self._pending.values() if pending.end and not pending.is_durable]
 
+    def to_keep(self) -> list[PendingSegment]:
+        """Those of them that are to go to disk."""
+        return [pending for pending in self.unsafe() if not pending.is_evicted]
+
     def leave_disk(self, segment_id: int) -> bool:
-        """A segment is no longer on disk: forgets it unless it is in memory too; True if it is."""
+        """A segment had to leave the disk: forgets it unless it is under way or answered; True if it is not lost."""
         pending = self._pending.get(segment_id)
         if pending is None:
-            return True  # answered already
-        pending.is_durable = False
-        if pending.is_parked:
-            del self._pending[segment_id]
+            return True
+        if not pending.written:
+            self.settle(segment_id)
             return False
+        pending.is_durable, pending.is_evicted = False, True
         return True
 
     def unpark(self, segment_id: int, messages: list[pb.RecognizeRequest]) -> None:

@@ -328,3 +328,20 @@ def test_hotwords_that_are_taken_need_no_word() -> None:
 def test_a_server_that_would_hear_more_than_the_only_hotwords_is_an_error() -> None:
     with pytest.raises(ContractError, match="cannot limit its text to hotwords; update it, or leave"):
         talk(ScriptedServer([good]), 1, hello=pb.Hello(hotwords=["siobhan"], hotwords_only=True))
+
+
+def test_a_device_says_how_it_is_now_and_then() -> None:
+    heard: list[pb.Heartbeat] = []
+
+    async def listening(requests: Requests, context: Any) -> Responses:
+        yield WELCOME
+        async for request in requests:
+            if request.HasField("heartbeat"):
+                heard.append(request.heartbeat)
+            if len(heard) == 2:
+                yield transcript(1)
+
+    assert texts(talk(ScriptedServer([listening]), 1, heartbeat_ms=50)) == ["text 1"]
+    assert heard[1].unacknowledged_segments == 1
+    assert heard[1].resident_bytes > 10 << 20
+    assert heard[1].cpu_ratio < 2.0

@@ -1,0 +1,224 @@
+"""Power cuts, kills and full disks, with real processes: every segment is written once, and none is missing."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.e2e.conftest import ServerProcess, voxloop
+
+from voxloop_cloud.testing import babble
+from voxloop_proto.audio import to_pcm16
+
+SEGMENTS = 4
+
+
+def speech() -> bytes:
+    """Four segments with silence between them, as raw PCM16."""
+    gap = np.zeros(16_000, np.float32)
+    return to_pcm16(np.concatenate([gap, *(part for seed in range(SEGMENTS) for part in (babble(1200, seed), gap))]))
+
+
+@dataclass
+class Device:
+    """A device that is a process, with a disk of its own."""
+
+    folder: Path
+    server: str
+
+    @property
+    def spool(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "transcripts.jsonl"
+
+    def command(self, name: str, *arguments: object, journal: bool = True) -> list[str]:
+        stores = ["--spool", self.spool, *(["--transcripts", self.journal] if journal else [])]
+        return voxloop(name, "--insecure", "--server", self.server, *stores, *arguments)
+
+    def listen(self, sound: bytes, **settings: object) -> "subprocess.CompletedProcess[bytes]":
+        return run(self.command("listen", "--stdin", "s16le"), sound, environment(**settings))
+
+    def upload(self, **settings: object) -> "subprocess.CompletedProcess[bytes]":
+        return run(self.command("upload"), b"", environment(**settings))
+
+    def lines(self) -> list[dict[str, Any]]:
+        if not self.journal.exists():
+            return []
+        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
+
+    def spooled(self) -> list[Path]:
+        return sorted(self.spool.glob("*/*.segment"))
+
+
+def run(command: list[str], sound: bytes, settings: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(command, input=sound, capture_output=True, timeout=60, check=False, env=settings)
+
+
+def environment(**settings: object) -> dict[str, str]:
+    quick = {"client__first_backoff_ms": 50, "client__longest_backoff_ms": 200, "client__finish_timeout_ms": 300}
+    return os.environ | {f"VOXLOOP_{name.upper()}": str(value) for name, value in (quick | settings).items()}
+
+
+@pytest.fixture
+def device(server: ServerProcess, tmp_path: Path) -> Device:
+    return Device(tmp_path, server.address)
+
+
+def said_samples(lines: list[dict[str, Any]]) -> int:
+    return sum(line["end_sample"] - line["start_sample"] for line in lines)
+
+
+@pytest.fixture
+def expected(server: ServerProcess, tmp_path: Path) -> list[tuple[str, int, int]]:
+    """What an undisturbed device writes: text, start and end of each segment."""
+    (tmp_path / "calm").mkdir()
+    calm = Device(tmp_path / "calm", server.address)
+    assert calm.listen(speech()).returncode == 0
+    assert len(calm.lines()) == SEGMENTS
+    return what_was_said(calm.lines())
+
+
+def what_was_said(lines: list[dict[str, Any]]) -> list[tuple[str, int, int]]:
+    return [(line["text"], line["start_sample"], line["end_sample"]) for line in lines]
+
+
+def test_what_was_said_while_the_server_was_away_comes_with_the_next_run(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]]
+) -> None:
+    server.kill()
+    done = device.listen(speech())
+    assert done.returncode == 0
+    assert b"4 segments stay in the spool" in done.stderr
+    assert len(device.spooled()) == SEGMENTS
+    server.start()
+    assert device.upload().returncode == 0
+    assert what_was_said(device.lines()) == expected
+    assert list(device.spool.iterdir()) == [device.spool / "lock"]
+
+
+def test_a_live_run_sends_what_an_earlier_one_left(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]]
+) -> None:
+    server.kill()
+    device.listen(speech())
+    server.start()
+    with subprocess.Popen(
+        device.command("listen", "--stdin", "s16le"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(speech())
+        process.stdin.flush()
+        wait_for(lambda: len(device.lines()) == 2 * SEGMENTS)
+        process.stdin.close()
+        assert process.wait(60) == 0
+    by_session: dict[str, list[dict[str, Any]]] = {}
+    for line in device.lines():
+        by_session.setdefault(line["session"], []).append(line)
+    assert [what_was_said(lines) for lines in by_session.values()] == [expected, expected]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kills_of_either_side_lose_no_segment_and_give_none_twice(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]], seed: int
+) -> None:
+    """Each life says all there is to say; what had its end taken before the kill is in the spool, or in the journal."""
+    chance = random.Random(seed)
+    taken: set[tuple[str, str]] = set()  # session, segment: seen on disk
+    for _ in range(3):
+        process = subprocess.Popen(
+            device.command("listen", "--stdin", "s16le"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+        assert process.stdin is not None
+        sound = speech()
+        process.stdin.write(sound[: int(len(sound) * chance.random())])
+        process.stdin.flush()
+        if chance.random() < 0.5:
+            server.kill()
+            time.sleep(chance.random() * 0.3)
+            server.start()
+        wait_s = chance.random() * 1.5
+        deadline_s = time.monotonic() + wait_s
+        while time.monotonic() < deadline_s:
+            taken |= {(path.parent.name[9:], path.name[:8]) for path in device.spooled()}
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        taken |= {(path.parent.name[9:], path.name[:8]) for path in device.spooled()}
+    assert device.upload().returncode == 0
+    written = [(line["session"], f"{line['segment']:08d}") for line in device.lines()]
+    assert len(written) == len(set(written)), "a segment was given twice"
+    assert taken <= set(written), "a segment that was on disk is lost"
+    assert device.spooled() == []
+    for line in device.lines():
+        found = (line["text"], line["start_sample"], line["end_sample"])
+        assert found == expected[line["segment"] - 1]
+
+
+@pytest.mark.parametrize(("when_full", "kept"), [("oldest", [3, 4]), ("newest", [1, 2])])
+def test_a_full_spool_drops_as_it_is_set_and_each_loss_is_told_and_written(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]], when_full: str, kept: list[int]
+) -> None:
+    server.kill()
+    bounds = {"spool__max_bytes": 125_000, "spool__when_full": when_full, "client__outage_timeout_ms": 400}
+    done = device.listen(speech(), **bounds)
+    assert done.stderr.count(b"is lost") == 2, done.stderr
+    server.start()
+    assert device.upload(**bounds).returncode == 0
+    heard = {line["segment"]: line for line in device.lines() if line["outcome"] == "transcript"}
+    lost = {line["segment"]: line for line in device.lines() if line["outcome"] == "lost"}
+    assert sorted(heard) == kept
+    assert sorted(heard | lost) == [1, 2, 3, 4]
+    assert said_samples(device.lines()) == sum(end - start for _, start, end in expected)
+
+
+def test_a_disk_that_takes_no_more_is_told_and_recording_goes_on(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]]
+) -> None:
+    """The system itself refuses to write files of more than 20 kB, as it does on a full disk."""
+    command = [
+        "bash",
+        "-c",
+        'trap "" XFSZ; ulimit -f 20; exec "$@"',
+        "bash",
+        *device.command("listen", "--stdin", "s16le"),
+    ]
+    done = subprocess.run(command, input=speech(), capture_output=True, timeout=60, check=False, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(b"the spool cannot be used (File too large)") == 1, done.stderr
+    assert what_was_said(device.lines()) == expected
+    assert device.spooled() == []
+    assert list(device.spool.rglob("*.part")) == []
+
+
+def test_a_spool_that_another_has_is_an_error_at_once(server: ServerProcess, device: Device) -> None:
+    with subprocess.Popen(
+        device.command("listen", "--stdin", "s16le"), stdin=subprocess.PIPE, env=environment()
+    ) as first:
+        wait_for(lambda: (device.spool / "lock").exists() and (device.spool / "lock").read_text() != "")
+        second = device.listen(b"")
+        assert second.returncode == 2
+        assert f"in use by process {first.pid}".encode() in second.stderr
+        assert first.stdin is not None
+        first.stdin.close()
+        assert first.wait(60) == 0
+
+
+def wait_for(condition: Any) -> None:
+    deadline_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not come to this"
+        time.sleep(0.02)
