@@ -8,6 +8,7 @@ from typing import Final
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxscript.optimizer import optimize_ir
 from torch import Tensor, nn
 
 from voxloop_cloud.model_layout import CHANNEL_KEYS, INPUTS, OUTPUTS, TIME_KEYS
@@ -16,6 +17,8 @@ from voxloop_training.model.subsampling import OVERLAP_FRAMES, SUBSAMPLING_FRAME
 
 _OPSET: Final = 18
 _EXAMPLE_STREAMS: Final = 2
+_MOST_FOLDED: Final = 1 << 30
+"""Elements of a constant that may be computed at export: all of them, so that no step works on weights."""
 
 
 class StreamingStep(nn.Module):
@@ -44,18 +47,19 @@ def write_onnx(model: ConformerCtc, chunk_frames: int, path: Path) -> None:
     with warnings.catch_warnings():
         # torch's exporter warns about its own internals (copyreg, pytree); nothing there is ours to change.
         warnings.simplefilter("ignore")
-        torch.onnx.export(
+        program = torch.onnx.export(
             StreamingStep(model.eval()),
             example,
-            path,
             dynamo=True,
-            external_data=False,
             verbose=False,
             opset_version=_OPSET,
             input_names=[name for name, _, _ in INPUTS],
             output_names=[name for name, _, _ in OUTPUTS],
             dynamic_shapes=[{0: streams} for _ in example],
         )
+        assert program is not None  # None is the answer of the exporter that torch had before
+        optimize_ir(program.model, input_size_limit=_MOST_FOLDED, output_size_limit=_MOST_FOLDED)
+        program.save(path, external_data=False)
     _write_metadata(path, metadata(model, chunk_frames))
 
 

@@ -1,16 +1,36 @@
 """One Conformer block (Gulati et al., 2020): half feed-forward, attention, convolution, half feed-forward."""
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
+from torch.nn import functional
 
 from voxloop_training.model.attention import CachedAttention
 from voxloop_training.model.convolution import CausalConvolution
+from voxloop_training.model.rotary import Rotation
 
 
-class FeedForward(nn.Sequential):
-    """Normalise, widen, bend, narrow; (B, T, D) -> (B, T, D)."""
+class BlockFrames(NamedTuple):
+    """What a block remembers of some frames.
+
+    keys, values: each (B, H, frames, W), the keys rotated by position · gated: (B, 1, frames, D)
+    """
+
+    keys: Tensor
+    values: Tensor
+    gated: Tensor
+
+
+class HalfFeedForward(nn.Sequential):
+    """Normalise, widen, bend, narrow, halve; The last weights are halved, not what they give."""
 
     def __init__(self, width: int, inner_width: int) -> None:
         super().__init__(nn.LayerNorm(width), nn.Linear(width, inner_width), nn.SiLU(), nn.Linear(inner_width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm, widen, bend, narrow = self
+        assert isinstance(narrow, nn.Linear)
+        return functional.linear(bend(widen(norm(x))), 0.5 * narrow.weight, 0.5 * narrow.bias)
 
 
 class ConformerBlock(nn.Module):
@@ -18,23 +38,21 @@ class ConformerBlock(nn.Module):
 
     def __init__(self, width: int, heads: int, inner_width: int, kernel_frames: int, dropout_ratio: float) -> None:
         super().__init__()
-        self.feed_in = FeedForward(width, inner_width)
+        self.feed_in = HalfFeedForward(width, inner_width)
         self.attention_norm = nn.LayerNorm(width)
         self.attention = CachedAttention(width, heads)
         self.convolution_norm = nn.LayerNorm(width)
         self.convolution = CausalConvolution(width, kernel_frames)
-        self.feed_out = FeedForward(width, inner_width)
+        self.feed_out = HalfFeedForward(width, inner_width)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout_ratio)
 
-    def forward(
-        self, x: Tensor, channel: Tensor, time: Tensor, mask: Tensor, rotation: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, n, D) with this block's caches -> (B, n, D) and the next caches; see the parts for shapes."""
-        x = x + 0.5 * self.dropout(self.feed_in(x))
-        attended, channel = self.attention(self.attention_norm(x), channel, mask, rotation)
+    def forward(self, x: Tensor, past: BlockFrames, mask: Tensor, rotation: Rotation) -> tuple[Tensor, BlockFrames]:
+        """x (B, 1, n, D) after this block's past -> (B, 1, n, D) and what to remember of the n frames."""
+        x = x + self.dropout(self.feed_in(x))
+        attended, (keys, values) = self.attention(self.attention_norm(x), (past.keys, past.values), mask, rotation)
         x = x + self.dropout(attended)
-        convolved, time = self.convolution(self.convolution_norm(x), time)
+        convolved, gated = self.convolution(self.convolution_norm(x), past.gated)
         x = x + self.dropout(convolved)
-        x = x + 0.5 * self.dropout(self.feed_out(x))
-        return self.norm(x), channel, time
+        x = x + self.dropout(self.feed_out(x))
+        return self.norm(x), BlockFrames(keys, values, gated)

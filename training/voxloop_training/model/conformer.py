@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voxloop_training.model.block import ConformerBlock
-from voxloop_training.model.mask import cache_mask, chunk_mask
-from voxloop_training.model.rotary import rotation_table
-from voxloop_training.model.stream_state import StreamState
+from voxloop_training.model.block import BlockFrames, ConformerBlock
+from voxloop_training.model.mask import chunk_mask, ring_mask
+from voxloop_training.model.rotary import rotation_of
+from voxloop_training.model.stream_state import StreamState, newest, ring_with
 from voxloop_training.model.subsampling import OVERLAP_FRAMES, SUBSAMPLING_FRAMES, Subsampling
 
 
@@ -87,51 +87,55 @@ class ConformerCtc(nn.Module):
 
     def start(self, streams: int) -> StreamState:
         """Caches of fresh streams."""
-        c = self.config
-        return StreamState(
-            torch.zeros(streams, c.blocks, c.left_frames, 2 * c.width),
-            torch.zeros(streams, c.blocks, c.width, c.kernel_frames - 1),
-            torch.zeros(streams, dtype=torch.int64),
-        )
+        return self._caches(streams, self.config.left_frames, torch.float32)
 
     def step(self, features: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
         """One window (B, 4n + 3, mel_bins) of each stream -> log-probabilities (B, 2n, V) and the next state."""
         frames = (features.shape[1] - OVERLAP_FRAMES) // SUBSAMPLING_FRAMES
-        mask = cache_mask(state.channel_frames, self.config.left_frames, frames)
-        x, _, channel, time = self._encode(features, state.channel, state.time, mask)
-        filled = (state.channel_frames + frames).clamp(max=self.config.left_frames)
-        return self._classify(x, self.served_head), StreamState(channel, time, filled)
+        mask = ring_mask(state.heard_frames, self.config.left_frames, frames)
+        x, _, fresh = self._encode(features, state, mask)
+        channel = torch.cat([tensor for block in fresh for tensor in (block.keys, block.values)], dim=1)
+        time = torch.cat([block.gated for block in fresh], dim=1)
+        ring = ring_with(state.channel, channel, state.heard_frames)
+        after = StreamState(ring, newest(state.time, time), state.heard_frames + frames)
+        return self._classify(x, self.served_head), after
 
     def forward(self, features: Tensor, chunk_frames: int) -> Readings:
         """Whole files, (B, T, mel_bins) float32, with the mask that chunks of `chunk_frames` frames would have seen."""
-        c = self.config
         frames = (features.shape[1] - OVERLAP_FRAMES) // SUBSAMPLING_FRAMES
-        dtype, batch = self.head.weight.dtype, features.shape[0]
-        mask = chunk_mask(frames, chunk_frames, c.left_frames)
-        channel = torch.zeros(batch, c.blocks, 0, 2 * c.width, dtype=dtype)
-        time = torch.zeros(batch, c.blocks, c.width, c.kernel_frames - 1, dtype=dtype)
-        x, middle, _, _ = self._encode(features, channel, time, mask)
+        mask = chunk_mask(frames, chunk_frames, self.config.left_frames)
+        nothing = self._caches(features.shape[0], 0, self.head.weight.dtype)
+        x, middle, _ = self._encode(features, nothing, mask)
         phones = None if self.phone_head is None else self._classify(x, self.phone_head)
         return Readings(self._classify(x, self.head), self._classify(middle, self.phone_head or self.head), phones)
 
-    def _encode(
-        self, features: Tensor, channel: Tensor, time: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        dtype = self.head.weight.dtype
-        x = self.subsampling(((features - self.mean) / self.deviation).to(dtype))
-        cosines, sines = rotation_table(channel.shape[2] + x.shape[1], self.config.width // self.config.heads)
-        rotation, mask, middle = (cosines.to(dtype), sines.to(dtype)), mask.to(dtype), x
-        channels, times = [], []
+    def _caches(self, streams: int, left_frames: int, dtype: torch.dtype) -> StreamState:
+        """All zeros, for attention that sees `left_frames` before the chunk."""
+        c = self.config
+        return StreamState(
+            torch.zeros(streams, c.blocks * 2 * c.heads, left_frames, c.width // c.heads, dtype=dtype),
+            torch.zeros(streams, c.blocks, c.kernel_frames - 1, c.width, dtype=dtype),
+            torch.zeros(streams, dtype=torch.int64),
+        )
+
+    def _encode(self, features: Tensor, state: StreamState, mask: Tensor) -> tuple[Tensor, Tensor, list[BlockFrames]]:
+        """Frames of the last and of the middle block, each (B, 1, n, D), and what each block is to remember of them."""
+        c, dtype = self.config, self.head.weight.dtype
+        x = self.subsampling(((features - self.mean) / self.deviation).to(dtype)).unsqueeze(1)
+        positions = state.heard_frames.unsqueeze(1) + torch.arange(x.shape[2])
+        rotation, mask, middle = rotation_of(positions.float(), c.width // c.heads).to(dtype), mask.to(dtype), x
+        channels, times = state.channel.chunk(2 * c.blocks, dim=1), state.time.chunk(c.blocks, dim=1)
+        fresh = []
         for index, block in enumerate(self.blocks):
-            x, next_channel, next_time = block(x, channel[:, index], time[:, index], mask, rotation)
-            channels.append(next_channel)
-            times.append(next_time)
-            if index + 1 == self.config.middle_block:
+            past = BlockFrames(channels[2 * index], channels[2 * index + 1], times[index])
+            x, of_block = block(x, past, mask, rotation)
+            fresh.append(of_block)
+            if index + 1 == c.middle_block:
                 middle = x
-        return x, middle, torch.stack(channels, dim=1), torch.stack(times, dim=1)
+        return x, middle, fresh
 
     def _classify(self, x: Tensor, head: nn.Linear) -> Tensor:
-        """(B, T, D) -> log-probabilities (B, T * outputs_per_frame, V) float32."""
+        """(B, 1, T, D) -> log-probabilities (B, T * outputs_per_frame, V) float32."""
         scores: Tensor = head(x).float()
         outputs = head.out_features // self.config.outputs_per_frame
         return functional.log_softmax(scores.reshape(x.shape[0], -1, outputs), dim=-1)

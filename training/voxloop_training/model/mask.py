@@ -18,9 +18,11 @@ def chunk_mask(frames: int, chunk_frames: int, left_frames: int) -> Tensor:
     return torch.where(visible, 0.0, HIDDEN)[None, None]
 
 
-def cache_mask(filled_frames: Tensor, cache_frames: int, chunk_frames: int) -> Tensor:
-    """Streaming mask (B, 1, n, C + n): the empty front of the cache is hidden. `filled_frames` is (B) int64."""
-    key = torch.arange(cache_frames + chunk_frames)
-    hidden = key.unsqueeze(0) < (cache_frames - filled_frames).unsqueeze(1)
-    row = torch.where(hidden, HIDDEN, 0.0)[:, None, None]
+def ring_mask(heard_frames: Tensor, slots: int, chunk_frames: int) -> Tensor:
+    """Streaming mask (B, 1, n, slots + n): slots of the ring that no frame was written to yet are hidden.
+
+    heard_frames: since the stream began, (B) int64.
+    """
+    slot = torch.cat((torch.arange(slots), torch.full((chunk_frames,), -1)))  # the chunk itself is never hidden
+    row = torch.where(slot < heard_frames[:, None, None, None], 0.0, HIDDEN)
     return row.expand(-1, 1, chunk_frames, -1)

@@ -1,0 +1,77 @@
+"""A bundle whose weights stay while the graph around them becomes a better one."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, MODEL_FILE, load_bundle
+from voxloop_cloud.checksums import write_checksums
+from voxloop_proto.errors import ConfigError, ModelError
+from voxloop_training.evaluation.figures import EvaluationReport
+from voxloop_training.export.model_card import CARD_FILE, model_card
+from voxloop_training.export.onnx_file import write_int8, write_onnx
+from voxloop_training.export.parity import ParityConfig, largest_differences
+from voxloop_training.model import ConformerCtc
+from voxloop_training.model.subsampling import SUBSAMPLING_FRAMES
+
+_WRITERS: Final[Mapping[str, Callable[[Path, Path], object]]] = {"none": shutil.copyfile, "int8-dynamic": write_int8}
+"""By quantization: from the float32 file to that of the bundle."""
+
+
+def renew_bundle(old: Path, new: Path, model: ConformerCtc, version: str, report: EvaluationReport) -> dict[str, float]:
+    """Writes the bundle `old` to the folder `new`, with its model exported again from `model`; returns the parity.
+
+    report: an evaluation of `old`. What was measured with `old` keeps its name in audit and card. Raises ConfigError
+    if `new` is there or `old` is of a kind that is not exported here, ModelError if the exported model does not say
+    what `model` says; then nothing is written.
+    """
+    config = load_bundle(old).config
+    if new.exists():
+        raise ConfigError(f"{new} is there already; give a folder that is not")
+    if config.chunk is None or config.model.quantization not in _WRITERS:
+        raise ConfigError(
+            f"{config.name} {config.version} is {'offline' if config.chunk is None else config.model.quantization}; "
+            f"only streaming bundles of {' or '.join(_WRITERS)} are renewed"
+        )
+    model.writes_phones = config.tokens == "phones"
+    chunk_frames = config.chunk.shift_frames // SUBSAMPLING_FRAMES
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    provenance = config.provenance.model_copy(update={"created": created})
+    renewed = config.model_copy(update={"version": version, "provenance": provenance})
+    new.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=new.parent) as scratch:
+        folder, full = Path(scratch, "bundle"), Path(scratch, MODEL_FILE)
+        shutil.copytree(old, folder)
+        write_onnx(model, chunk_frames, full)
+        _WRITERS[config.model.quantization](full, folder / MODEL_FILE)
+        parity = largest_differences(model, full, folder / MODEL_FILE, chunk_frames)
+        audit = _audit(json.loads((old / AUDIT_FILE).read_text(encoding="utf-8")), parity, config.version)
+        (folder / AUDIT_FILE).write_text(json.dumps(audit, indent=1) + "\n", encoding="utf-8")
+        (folder / CONFIG_FILE).write_text(renewed.to_toml(), encoding="utf-8")
+        (folder / CARD_FILE).write_text(model_card(renewed, report), encoding="utf-8")
+        write_checksums(folder)
+        load_bundle(folder)
+        folder.rename(new)
+    return parity
+
+
+def _audit(old: dict[str, Any], parity: Mapping[str, float], old_version: str) -> dict[str, Any]:
+    """The old audit with the gates and figures of parity measured anew. Raises ModelError if one does not hold."""
+    limits = ParityConfig()
+    gates = {
+        "onnx_equals_torch": parity["onnx_to_torch"] <= limits.onnx_limit,
+        "streaming_equals_whole": parity["streaming_to_whole"] <= limits.streaming_limit,
+    }
+    if not all(gates.values()):
+        raise ModelError(f"the exported model does not say what the checkpoint says: {gates}, {dict(parity)}")
+    figures = {name: float(f"{value:.3g}") for name, value in parity.items()}
+    return {
+        **old,
+        "gates": {**old["gates"], **gates},
+        "parity": {**old["parity"], **figures},
+        "scores_measured_with": old.get("scores_measured_with", old_version),
+    }
