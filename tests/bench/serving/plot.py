@@ -1,0 +1,36 @@
+"""The picture of a run: p95 of the latency over the number of streams."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def plot_curves(results: list[dict[str, Any]], target_ms: float, file: Path) -> None:
+    """One panel for each bundle and number of cores; a line for each server, the plain loop's bound as a mark."""
+    figure, panels = plt.subplots(1, len(results), figsize=(5.2 * len(results), 4.2), squeeze=False, sharey=True)
+    for axes, result in zip(panels[0], results, strict=True):
+        for name, tried in result["latency_curve"].items():
+            points = sorted((each["streams"], each["latency"]["p95"]) for each in tried if each["latency"])
+            axes.plot(
+                *zip(*points, strict=True),
+                marker="o",
+                markersize=3.5,
+                linewidth=2 if name == "voxloop" else 1,
+                label=name,
+            )
+        axes.axhline(target_ms, color="0.5", linestyle="--", linewidth=1)
+        axes.axvline(result["onnxruntime_streams"], color="0.5", linestyle=":", linewidth=1)
+        axes.text(result["onnxruntime_streams"], 3.0, " plain loop", color="0.4", fontsize=8)
+        axes.set(
+            yscale="log", xlabel="people who speak at once", title=f"{result['bundle']}, {result['cores']} core(s)"
+        )
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="upper left")
+    panels[0][0].set_ylabel("p95 from segment's end to text, ms")
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
