@@ -9,6 +9,7 @@ machine that it may share with the server.
 import asyncio
 import random
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def _hello(number: int) -> bytes:
         schema_version=SCHEMA_VERSION,
         device_id=f"crowd-{number}",
         app_version="voxloop-load",
-        session_id=f"crowd-{number}-{time.time_ns()}",
+        session_id=uuid.uuid4().hex,
         audio_format=pb.AudioFormat(codec=pb.CODEC_PCM16, sample_rate_hz=SAMPLE_RATE_HZ),
         locale="en-US",
     )
