@@ -25,15 +25,9 @@ def _head(config: BundleConfig, report: EvaluationReport) -> str:
         f"Recognises {config.language}, {'streaming' if config.chunk else 'whole segments'}; a word waits for {waits} "
         f"of sound. {system.parameters / 1e6:.1f} M parameters, {config.model.quantization}, writing {config.tokens}; "
         f"{system.bundle_bytes / 1e6:.1f} MB in all. Meant for short spoken queries and commands, after the device's "
-        f"VAD and levelling.\n\nMeasured {_as_another(config, report)}on {report.machine} with `voxloop evaluate` "
-        f"{report.voxloop_version}, through the path that users are heard by. In brackets: 95 % intervals. Test speakers were never trained or tuned on."
+        f"VAD and levelling.\n\nMeasured on {report.machine} with `voxloop evaluate` {report.voxloop_version}, through "
+        "the path that users are heard by. In brackets: 95 % intervals. Test speakers were never trained or tuned on."
     )
-
-
-def _as_another(config: BundleConfig, report: EvaluationReport) -> str:
-    if report.system.version == config.version:
-        return ""
-    return f"as {report.system.label}, the same weights in another graph, "
 
 
 def _table(report: EvaluationReport) -> str:

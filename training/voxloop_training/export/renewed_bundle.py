@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from voxloop_cloud.bundle import AUDIT_FILE, CONFIG_FILE, MODEL_FILE, load_bundle
+from voxloop_cloud.bundle_config import BundleConfig
 from voxloop_cloud.checksums import write_checksums
 from voxloop_proto.errors import ConfigError, ModelError
-from voxloop_training.evaluation.figures import EvaluationReport
-from voxloop_training.export.model_card import CARD_FILE, model_card
+from voxloop_training.export.model_card import CARD_FILE
 from voxloop_training.export.onnx_file import write_int8, write_onnx
 from voxloop_training.export.parity import ParityConfig, largest_differences
 from voxloop_training.model import ConformerCtc
@@ -22,12 +22,12 @@ _WRITERS: Final[Mapping[str, Callable[[Path, Path], object]]] = {"none": shutil.
 """By quantization: from the float32 file to that of the bundle."""
 
 
-def renew_bundle(old: Path, new: Path, model: ConformerCtc, version: str, report: EvaluationReport) -> dict[str, float]:
+def renew_bundle(old: Path, new: Path, model: ConformerCtc, version: str) -> dict[str, float]:
     """Writes the bundle `old` to the folder `new`, with its model exported again from `model`; returns the parity.
 
-    report: an evaluation of `old`. What was measured with `old` keeps its name in audit and card. Raises ConfigError
-    if `new` is there or `old` is of a kind that is not exported here, ModelError if the exported model does not say
-    what `model` says; then nothing is written.
+    Error rates in audit and card stay those of `old`, and say so. Raises ConfigError if `new` is there or `old` is of a
+    kind that is not exported here, ModelError if the exported model does not say what `model` says; then nothing is
+    written.
     """
     config = load_bundle(old).config
     if new.exists():
@@ -52,11 +52,21 @@ def renew_bundle(old: Path, new: Path, model: ConformerCtc, version: str, report
         audit = _audit(json.loads((old / AUDIT_FILE).read_text(encoding="utf-8")), parity, config.version)
         (folder / AUDIT_FILE).write_text(json.dumps(audit, indent=1) + "\n", encoding="utf-8")
         (folder / CONFIG_FILE).write_text(renewed.to_toml(), encoding="utf-8")
-        (folder / CARD_FILE).write_text(model_card(renewed, report), encoding="utf-8")
+        if (old / CARD_FILE).is_file():
+            (folder / CARD_FILE).write_text(_card(old, config, renewed), encoding="utf-8")
         write_checksums(folder)
         load_bundle(folder)
         folder.rename(new)
     return parity
+
+
+def _card(old: Path, before: BundleConfig, after: BundleConfig) -> str:
+    """The card under the new version; what was measured with the old one says so."""
+    lines = (old / CARD_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
+    lines[0] = f"# {after.name} {after.version}\n"
+    measured = f"Measured as {before.name} {before.version}, the same weights in another graph, on "
+    dates = (f"| exported | {before.provenance.created} |", f"| exported | {after.provenance.created} |")
+    return "".join(line.replace("Measured on ", measured).replace(*dates) for line in lines)
 
 
 def _audit(old: dict[str, Any], parity: Mapping[str, float], old_version: str) -> dict[str, Any]:
