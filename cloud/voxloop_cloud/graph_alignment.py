@@ -31,8 +31,8 @@ def runs_of(path: Sequence[int], blank_id: int) -> list[Run]:
 def align(words: Sequence[int], runs: Sequence[Run], lexicon: GraphLexicon) -> list[Sequence[Run]]:
     """The runs of each word. The graph writes a word as soon as it is sure, or later, so only the lexicon knows.
 
-    A path that ends within a word gives it the runs there are, or leaves runs over; those belong to no word. Raises ModelError
-    if graph and lexicon are not of one bundle.
+    A path that ends within a word gives it the runs there are, or leaves runs over; those belong to no word. Raises
+    ModelError if graph and lexicon are not of one bundle.
     """
     phones = tuple(run.phone for run in runs)
     reached: list[dict[int, int]] = [{0: 0}]

@@ -13,7 +13,7 @@ from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
 class ResultsConfig(BaseModel):
-    """How long the server remembers what it has answered; what is forgotten is recognised again when it is asked for."""
+    """How long the server remembers what it has answered; what is forgotten is recognised again when asked for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
