@@ -2,11 +2,14 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
 from voxloop_cloud.bundle import load_bundle
+from voxloop_cloud.checksums import write_checksums
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_proto.errors import ConfigError, ModelError
 from voxloop_training.commands.export import export
@@ -14,6 +17,7 @@ from voxloop_training.export.audit import audit_of
 from voxloop_training.export.bundle_scores import score_bundle
 from voxloop_training.export.onnx_file import write_int8, write_onnx
 from voxloop_training.export.parity import ParityConfig, largest_differences
+from voxloop_training.export.renewed_bundle import renew_bundle
 from voxloop_training.features import Fbank
 from voxloop_training.model import ConformerCtc
 from voxloop_training.peers import Peers
@@ -49,6 +53,42 @@ def test_the_file_says_how_to_feed_it_and_nothing_of_where_it_was_made(files: tu
         assert b".py" not in model.SerializeToString()
 
 
+def test_no_step_works_on_weights_alone(files: tuple[Path, Path]) -> None:
+    full, small = (onnx.load(path).graph for path in files)
+    for graph in (full, small):
+        constants = {tensor.name for tensor in graph.initializer}
+        wasted = [node.op_type for node in graph.node if node.input and constants.issuperset(node.input)]
+        assert wasted == []
+    weights = {tensor.name for tensor in small.initializer}
+    assert not [node.name for node in small.node if node.op_type == "MatMul" and weights.intersection(node.input)]
+
+
+def test_the_cache_of_keys_and_values_may_be_written_in_place(
+    small_model: ConformerCtc, files: tuple[Path, Path]
+) -> None:
+    """Given the same buffer as input and output, onnxruntime writes only the step's own frames."""
+    session = onnxruntime.InferenceSession(files[0], providers=["CPUExecutionProvider"])
+    inputs = [item.name for item in session.get_inputs()]
+    outputs = [item.name for item in session.get_outputs()]
+    copied = [tensor.numpy() for tensor in small_model.start(2)]
+    kept = [cache.copy() for cache in copied]
+    for signal in np.random.default_rng(3).normal(-6, 3, (5, 2, 80, 35)).astype(np.float32):
+        length = np.full(2, 35, np.int64)
+        expected, _, *copied = session.run(None, dict(zip(inputs, [signal, length, *copied], strict=True)))
+        binding = session.io_binding()
+        for name, array in zip(inputs, [signal, length, *kept], strict=True):
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name in outputs:
+            binding.bind_output(name)
+        ring = kept[0]
+        binding.bind_output(outputs[2], "cpu", 0, ring.dtype, ring.shape, ring.ctypes.data)
+        session.run_with_iobinding(binding)
+        found, _, _, *others = binding.copy_outputs_to_cpu()
+        kept = [ring, *others]
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(ring, copied[0])
+
+
 @pytest.fixture
 def bundle(recipe: Recipe, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Trainer(recipe, tmp_path / "run", corpus, Peers(0, 1)).run()
@@ -67,6 +107,25 @@ def test_an_exported_run_says_where_it_comes_from(bundle: Path, tmp_path: Path) 
     config = tomllib.loads((bundle / "bundle.toml").read_text())
     assert config["model"]["parameters"] == sum(weight.numel() for weight in model.parameters())
     assert config["chunk"] == {"window_frames": 35, "shift_frames": 32, "subsampling_factor": 2, "look_ahead_ms": 355.0}
+
+
+def test_a_renewed_bundle_says_the_same_and_whose_figures_it_shows(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "MODEL_CARD.md").write_text("# voxloop-en-small 0.1.0\n\nMeasured on a machine.\n")
+    write_checksums(bundle)
+    model = load_model(sorted((tmp_path / "run/checkpoints").glob("step-*.pt"))[-2:])
+    renew_bundle(bundle, tmp_path / "renewed", model, "0.1.1")
+    old, new = (load_bundle(path) for path in (bundle, tmp_path / "renewed"))
+    assert (new.config.version, new.config.decoder) == ("0.1.1", old.config.decoder)
+    audit = json.loads((new.path / "audit.json").read_text())
+    assert audit["scores_measured_with"] == "0.1.0"
+    assert audit["sets"] == json.loads((bundle / "audit.json").read_text())["sets"]
+    measured = "Measured as voxloop-en-small 0.1.0, the same weights in another graph, on a machine."
+    assert (new.path / "MODEL_CARD.md").read_text() == f"# voxloop-en-small 0.1.1\n\n{measured}\n"
+    window = np.random.default_rng(4).normal(-6, 3, (1, 35, 80)).astype(np.float32)
+    before, after = (Recognizer(each) for each in (old, new))
+    np.testing.assert_allclose(after.step([after.start()], window)[0], before.step([before.start()], window)[0])
+    with pytest.raises(ConfigError, match="is there already"):
+        renew_bundle(bundle, tmp_path / "renewed", model, "0.1.2")
 
 
 def test_an_audit_scores_every_clip_and_slice(bundle: Path, corpus: Path) -> None:
