@@ -145,7 +145,7 @@ def transcribe(recognizer: Recognizer, pcm: Pcm, hotwords: "Hotwords | None" = N
     segment.push(pcm)
     segment.finish()
     while (window := segment.next_window()) is not None:
-        log_probs, (state,) = recognizer.step([segment.state], window[None])
+        log_probs, (state,) = recognizer.step([segment.state], window[None], used_up=True)
         segment.take(log_probs[0], state)
     return segment.result()
 

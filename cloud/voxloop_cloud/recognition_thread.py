@@ -25,9 +25,9 @@ class Steps(Protocol):
     """What the thread needs of a recognizer."""
 
     def step(
-        self, states: Sequence[State], windows: npt.NDArray[np.float32]
+        self, states: Sequence[State], windows: npt.NDArray[np.float32], *, used_up: bool = False
     ) -> tuple[npt.NDArray[np.float32], list[State]]:
-        """The next windows of B streams, recognised."""
+        """The next windows of B streams, recognised; used_up: nobody needs the given states any more."""
         ...
 
 
@@ -99,7 +99,7 @@ class RecognitionThread:
         start_s = time.perf_counter()
         windows = ready[0][1][None] if len(ready) == 1 else np.stack([window for _, window in ready])
         try:
-            log_probs, states = self._recognizer.step([work.state for work, _ in ready], windows)
+            log_probs, states = self._recognizer.step([work.state for work, _ in ready], windows, used_up=True)
         except Exception as error:  # noqa: BLE001 (the batch's boundary: the others go on)
             failure = _failure(error, "recognizer", batch_size=len(ready))
             return [work.fail(type(failure)(failure.message)) for work, _ in ready]

@@ -154,3 +154,26 @@ def test_streaming_equals_offline_for_a_real_bundle(real_bundle: Bundle) -> None
     pieces, pieces_rows = stream(real, [chunk.pcm for chunk in cut(pcm, [320, 7, 5000])])
     assert pieces == whole
     np.testing.assert_allclose(pieces_rows, whole_rows, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("shares_cache", [True, False])
+def test_states_that_are_used_up_give_the_same_values_and_leave_the_start_alone(
+    recognizer: Recognizer, shares_cache: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streams in turns, each written over in its own memory: whether or not a cache may be shared is found out."""
+    if shares_cache and not recognizer.shares_cache:
+        pytest.skip("this model's graph does not allow it")
+    monkeypatch.setattr(recognizer, "shares_cache", shares_cache)
+    windows = np.random.default_rng(3).normal(-8, 3, (12, 3, 1, 35, 80)).astype(np.float32)
+    kept, used = ([recognizer.start() for _ in range(3)] for _ in range(2))
+    for step in windows:
+        for stream, window in enumerate(step):
+            expected, (kept[stream],) = recognizer.step([kept[stream]], window)
+            found, (used[stream],) = recognizer.step([used[stream]], window, used_up=True)
+            np.testing.assert_array_equal(found, expected)
+    assert not any(cache.any() for cache in recognizer.start().caches)
+
+
+def test_the_default_bundle_is_written_over_in_place(real_bundle: Bundle) -> None:
+    """What saves it a copy of its cache at each step (docs/performance.md)."""
+    assert Recognizer(real_bundle).shares_cache

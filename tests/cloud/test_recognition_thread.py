@@ -37,7 +37,7 @@ class GatedSteps:
         self._unlucky = unlucky_batches
 
     def step(
-        self, states: Sequence[State], windows: npt.NDArray[np.float32]
+        self, states: Sequence[State], windows: npt.NDArray[np.float32], *, used_up: bool = False
     ) -> tuple[npt.NDArray[np.float32], list[State]]:
         self.batches.append(len(states))
         self.first_bins.append(float(windows[0].mean()))
@@ -45,7 +45,7 @@ class GatedSteps:
         assert self.gate.acquire(timeout=TIME_LIMIT_S)
         if len(self.batches) - 1 in self._unlucky:
             raise ValueError("unlucky")
-        return self._recognizer.step(states, windows)
+        return self._recognizer.step(states, windows, used_up=used_up)
 
     def open(self, times: int = 1_000) -> None:
         self.gate.release(times)
