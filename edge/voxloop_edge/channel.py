@@ -29,6 +29,7 @@ def open_channel(config: ClientConfig) -> grpc.aio.Channel:
         ("grpc.min_reconnect_backoff_ms", config.first_backoff_ms),
         ("grpc.max_reconnect_backoff_ms", config.longest_backoff_ms),
         ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
+        ("grpc.use_local_subchannel_pool", 1),  # else channels of equal settings are one connection, to one worker
     ]
     credentials = open_credentials(config)
     if credentials is None:

@@ -13,17 +13,18 @@ import grpc.aio
 
 from voxloop_edge.answers import Answers
 from voxloop_edge.break_cause import cause_of
-from voxloop_edge.channel import open_stub
+from voxloop_edge.channel import open_channel
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.connection import Connection
 from voxloop_edge.heartbeat import Heartbeats, Vitals
+from voxloop_edge.line import Line
 from voxloop_edge.outbox import Outbox
 from voxloop_edge.reconnection import Reconnection
 from voxloop_edge.replies import HotwordsIgnored, LinkChanged, Reply, SegmentsLeft
 from voxloop_edge.safekeeping import Safekeeping, no_safekeeping
 from voxloop_edge.uplink import Uplink
 from voxloop_edge.wire import WireWriter
-from voxloop_proto.errors import ContractError, DataError, UnavailableError, row_of
+from voxloop_proto.errors import ContractError, DataError, OverloadError, UnavailableError, row_of
 from voxloop_proto.events import EncodedEvent, SegmentEnded, SegmentStarted
 from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -53,14 +54,18 @@ class Client:
         vitals: Vitals | None = None,
         session: str = "",
         before_fetch: Callable[[], Awaitable[None]] | None = None,
+        open_fresh: Callable[[ClientConfig], grpc.aio.Channel] = open_channel,
     ) -> None:
         """on_broken: called once when the session is beyond repair; `send` and `finish` raise the reason.
 
         keeping: the spool and journal, if segments are to outlive this process. session: of an earlier run, to be
         finished; its name in the spool. before_fetch: awaited before each segment that is fetched from disk.
+
+        open_fresh: opens a channel of this session alone after it was refused for overload: `channel` leads to one
+        worker of a server, and another may have room.
         """
         self.max_segment_ms = 0
-        self._stub = open_stub(channel)
+        self._line = Line(channel, config, open_fresh)
         self._hello = hello
         self._config = config
         self._on_reply = on_reply
@@ -95,6 +100,7 @@ class Client:
         self._is_left = True  # a TaskGroup whose body fails at this very moment swallows the cancellation
         self._link.cancel()
         await asyncio.gather(self._link, return_exceptions=True)
+        await self._line.close()
         await self._keeping.close_session(self._session)
 
     async def idle(self) -> None:
@@ -187,6 +193,8 @@ class Client:
                 raise error from None
             self._on_reply(LinkChanged(False, error.message))
             wait_ms = self._reconnection.broke(error, len(self._outbox), time.monotonic(), random.random())
+            if isinstance(error, OverloadError):
+                await self._line.renew()
             await asyncio.sleep(wait_ms / 1000.0)
         finally:
             self._connection = None
@@ -197,7 +205,7 @@ class Client:
         self._connection = Connection(
             self.uplink, self._heartbeats, self._hear, self._fetch, self._config.transcript_timeout_ms
         )
-        await self._connection.converse(self._stub.Recognize(), self._hello)
+        await self._connection.converse(self._line.stub.Recognize(), self._hello)
         if self._outbox or not self.uplink.is_closing:
             raise UnavailableError("the server ended the session early")
 

@@ -14,8 +14,14 @@ import grpc.aio
 import psutil
 import pytest
 from tests.e2e.conftest import ServerProcess, voxloop
+from tests.e2e.sessions import Heard, client_config, segments_of, speech_events
 
 from voxloop_cloud.testing import babble
+from voxloop_edge.channel import open_channel
+from voxloop_edge.client import Client
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.hello import make_hello
+from voxloop_edge.replies import LinkChanged
 from voxloop_proto.audio import SAMPLE_RATE_HZ, to_pcm16
 from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -103,3 +109,38 @@ def test_a_port_that_another_server_has_is_not_shared_with_it(server: ServerProc
     second = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False, env=os.environ)
     assert second.returncode == 2
     assert "the port is taken" in second.stderr
+
+
+async def meet_at_one_worker(address: str) -> tuple[Heard, Heard]:
+    """Two devices share a connection, and so a worker; the second speaks while the first is in its segment."""
+    config = client_config(address, longest_retry_after_ms=50)
+    events = segments_of(speech_events())[0]
+    first, second = Heard(), Heard()
+    async with (
+        asyncio.timeout(TIME_LIMIT_S),
+        open_channel(config) as channel,
+        Client(channel, make_hello(DeviceConfig(), "first"), config, first.replies.append) as early,
+    ):
+        for event in events[:-1]:
+            await early.send(event)
+        await asyncio.sleep(0.5)
+        async with Client(channel, make_hello(DeviceConfig(), "second"), config, second.replies.append) as late:
+            for event in events:
+                await late.send(event)
+            await late.finish()
+        await early.send(events[-1])
+        await early.finish()
+    return first, second
+
+
+def test_a_device_that_one_worker_refuses_is_served_by_another(tiny: Path) -> None:
+    server = ServerProcess(tiny, "--workers", 2, max_streams=2)  # one each
+    server.start()
+    try:
+        first, second = asyncio.run(meet_at_one_worker(server.address))
+    finally:
+        server.terminate()
+    assert len(first.transcripts) == 1
+    assert second.transcripts == first.transcripts
+    refusals = [r.reason for r in second.replies if isinstance(r, LinkChanged) and not r.is_open]
+    assert any("1 devices speak" in reason for reason in refusals), refusals

@@ -79,7 +79,13 @@ async def _converse(channel: "_Channel") -> None:
     try:
         async with (
             asyncio.timeout(_MOST_S),
-            Client(cast("grpc.aio.Channel", channel), hello, _CONFIG, replies.append) as client,
+            Client(
+                cast("grpc.aio.Channel", channel),
+                hello,
+                _CONFIG,
+                replies.append,
+                open_fresh=lambda _: cast("grpc.aio.Channel", channel),
+            ) as client,
         ):
             for event in _events():
                 await client.send(event)
@@ -124,6 +130,9 @@ class _Channel:
     def stream_stream(self, *_: Any, **__: Any) -> Callable[[], "_Call"]:
         """Opens calls."""
         return self._open
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     def _open(self) -> "_Call":
         script, self._script = self._script, None
