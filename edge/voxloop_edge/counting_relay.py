@@ -56,6 +56,7 @@ async def open_counting_relay(server: str) -> AsyncIterator[tuple[str, WireCount
         for writer in writers:
             writer.close()
         await asyncio.gather(*running)
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 async def _up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: WireCount) -> None:

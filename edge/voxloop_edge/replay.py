@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import grpc
 import grpc.aio
 
 from voxloop_edge.call_error import to_error
@@ -128,6 +129,7 @@ async def _server_info(channel: grpc.aio.Channel, client: ClientConfig) -> pb.Ge
     Raises ConfigError at once if it cannot be trusted, and what it refuses with.
     """
     give_up_s = time.monotonic() + client.connect_timeout_ms / 1000.0
+    why = ""
     while True:
         left_s = max(0.0, give_up_s - time.monotonic())
         try:
@@ -136,9 +138,11 @@ async def _server_info(channel: grpc.aio.Channel, client: ClientConfig) -> pb.Ge
             meant = to_error(error, client)
             if not isinstance(meant, UnavailableError):
                 raise meant from error
+            if not why or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:  # which says only that time is over
+                why = meant.message
             if time.monotonic() >= give_up_s:
                 raise UnavailableError(
-                    f"no voxloop server answers at {client.server} ({meant.message}); start one with 'voxloop serve', "
+                    f"no voxloop server answers at {client.server} ({why}); start one with 'voxloop serve', "
                     "name a running one with --server HOST:PORT, or add --local"
                 ) from error
         await asyncio.sleep(min(left_s, client.first_backoff_ms / 1000.0))

@@ -11,6 +11,7 @@ async def _answer_in_capitals(reader: asyncio.StreamReader, writer: asyncio.Stre
     writer.write((await reader.read()).upper() + b"!")
     await writer.drain()
     writer.close()
+    await writer.wait_closed()
 
 
 @pytest.mark.parametrize("size", [0, 1, 1448, 1449, 300_000])
@@ -25,6 +26,7 @@ def test_what_goes_through_arrives_whole_and_is_counted(size: int) -> None:
                 writer.write_eof()
                 assert await reader.read() == b"X" * size + b"!"
                 writer.close()
+                await writer.wait_closed()
         assert (count.up_bytes, count.down_bytes) == (size, size + 1)
         assert -(-size // 1448) <= count.up_packets <= size
         assert count.up_bytes_with_headers == size + 52 * count.up_packets
@@ -38,6 +40,7 @@ def test_a_server_that_is_not_there_ends_the_connection() -> None:
             reader, writer = await asyncio.open_connection(*address.split(":"))
             assert await asyncio.wait_for(reader.read(), 5) == b""
             writer.close()
+            await writer.wait_closed()
         assert count.up_bytes == 0
 
     asyncio.run(converse())

@@ -79,6 +79,8 @@ class Run:
         except (UnavailableError, TimeoutError):
             measured.failed += counts
             return
+        finally:
+            utterance.close()
         if counts:
             measured.latency_ms.append((final.at_s - done_s) * 1000.0)
             measured.texts += bool(final.text.strip())

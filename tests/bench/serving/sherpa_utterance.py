@@ -76,6 +76,10 @@ class Utterance(asyncio.Protocol):
         else:
             self._transport.write(message)
 
+    def close(self) -> None:
+        """Ends the connection; whoever still waits for a text does so in vain."""
+        self._transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Takes what has come whole."""
         self._received += data

@@ -56,6 +56,7 @@ def test_a_server_that_closes_without_a_text_is_a_failure() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.close()
+        await writer.wait_closed()
 
     async def speak() -> Run:
         async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
