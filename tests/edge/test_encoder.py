@@ -48,7 +48,7 @@ def test_pcm16_holds_every_sample_whatever_the_pieces(lengths: list[int]) -> Non
     sent = payloads(Pcm16Encoder(), lengths)
     heard = np.concatenate([np.zeros(0, np.float32), *(from_pcm16(payload.payload) for payload in sent)])
     np.testing.assert_allclose(heard, sound(lengths), atol=1 / 32_768)
-    assert all(payload.samples == 1600 for payload in sent[:-1])
+    assert all(payload.samples == 3200 for payload in sent[:-1])
 
 
 @settings(max_examples=30)

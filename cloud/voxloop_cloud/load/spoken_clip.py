@@ -8,7 +8,7 @@ import numpy as np
 from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm, from_pcm16, ms_to_samples, to_pcm16
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
-MESSAGE_MS = 100
+MESSAGE_MS = 200
 """Sound in one message, as a device sends it."""
 
 _SPEECH_FILE = Path(__file__).parent / "speech.npz"
