@@ -47,8 +47,8 @@ _TRIED_OUTPUTS = 16
 class State:
     """What one stream remembers between windows; a value, never written to once made, unless it is used up by a step.
 
-    caches: channel (1, L, C, D) float32 · time (1, L, D, K) float32 · channel length (1,) int64, frames filled of the
-    C; an offline model has none
+    caches: channel, rank 4, float32 · time, rank 4, float32 · channel length (1,) int64, frames heard or frames filled, as
+    the exporter has it; the first axis is the stream's; an offline model has none
     """
 
     caches: tuple[npt.NDArray[Any], ...]

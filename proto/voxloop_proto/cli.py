@@ -122,8 +122,8 @@ def voxloop(
 ) -> None:
     """Speech recognition from the microphone to the next model.
 
-    Start with `voxloop serve` in one terminal and `voxloop listen` in another, or try audio files with
-    `voxloop replay SOURCE --local`, which starts a server by itself.
+    Start with `voxloop serve --insecure` in one terminal and `voxloop listen --insecure` in another, or try audio files
+    with `voxloop replay SOURCE --local`, which starts a server by itself.
     """
 
 

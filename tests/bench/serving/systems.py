@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
-MESSAGE_MS = 100
+MESSAGE_MS = 200
+"""Sound in a message of either client: a device's default, and not to the peer's disadvantage, whose own has 100 ms."""
 
 
 @dataclass(frozen=True, slots=True)
