@@ -50,14 +50,9 @@ class Answers:
         self._reconnection.answered()
         sent_s = pending.end_first_written_s or time.monotonic()
         latency_ms = (time.monotonic() - sent_s) * 1000.0
-        if not await self._keeping.give(line_of(self._session, transcript, pending)):
-            return  # given before this process began, or by the device itself
-        hang_over_ms = samples_to_ms(pending.end.end_sample - pending.end.last_voiced_sample)
-        self._on_reply(
-            TranscriptArrived(
-                transcript, pending.start_sample, pending.end, latency_ms, latency_ms + hang_over_ms, self._session
-            )
-        )
+        is_new = await self._keeping.give(line_of(self._session, transcript, pending))
+        if is_new and not pending.is_given:  # else it was given before this process began, or by the device itself
+            self._on_reply(arrival_of(self._session, transcript, pending, latency_ms))
 
     async def _fail(self, failure: pb.Failure) -> None:
         error = from_failure(failure)
@@ -71,6 +66,15 @@ class Answers:
         line = JournalLine(self._session, failure.segment_id, "failed", error.message, pending.start_sample, end_sample)
         if await self._keeping.give(line):
             self._on_reply(SegmentFailed(failure.segment_id, error))
+
+
+def arrival_of(session: str, transcript: pb.Transcript, pending: PendingSegment, latency_ms: float) -> Reply:
+    """What the session's owner is told of a transcript."""
+    assert pending.end is not None
+    hang_over_ms = samples_to_ms(pending.end.end_sample - pending.end.last_voiced_sample)
+    return TranscriptArrived(
+        transcript, pending.start_sample, pending.end, latency_ms, latency_ms + hang_over_ms, session
+    )
 
 
 def line_of(session: str, transcript: pb.Transcript, pending: PendingSegment) -> JournalLine:

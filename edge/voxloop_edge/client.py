@@ -17,6 +17,7 @@ from voxloop_edge.channel import open_channel
 from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.connection import Connection
 from voxloop_edge.heartbeat import Heartbeats, Vitals
+from voxloop_edge.hello import are_hotwords_ignored
 from voxloop_edge.line import Line
 from voxloop_edge.outbox import Outbox
 from voxloop_edge.reconnection import Reconnection
@@ -24,7 +25,7 @@ from voxloop_edge.replies import HotwordsIgnored, LinkChanged, Reply, SegmentsLe
 from voxloop_edge.safekeeping import Safekeeping, no_safekeeping
 from voxloop_edge.uplink import Uplink
 from voxloop_edge.wire import WireWriter
-from voxloop_proto.errors import ContractError, DataError, OverloadError, UnavailableError, row_of
+from voxloop_proto.errors import DataError, OverloadError, UnavailableError, row_of
 from voxloop_proto.events import EncodedEvent, SegmentEnded, SegmentStarted
 from voxloop_proto.telemetry import StageClock
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -73,19 +74,18 @@ class Client:
         self._stage_clock = stage_clock or StageClock()
         self._wire = WireWriter()
         self._keeping = keeping or no_safekeeping()
-        self._session = session or hello.session_id
+        self.session = session or hello.session_id
         self._outbox = Outbox(config.max_unanswered_bytes)
-        self.uplink = Uplink(self._outbox)
+        self.uplink = Uplink(self._outbox, time.monotonic())
         self._is_live = not session
-        self._is_left = False
         for left in self._keeping.segments(session) if session else ():
             self._outbox.add_parked(left)
-        self._keeping.own(self._session, self._outbox.leave_disk)
+        self._keeping.own(self.session, self._outbox.leave_disk)
         self._error: Exception | None = None
         self._reconnection = Reconnection(
             config, config.server, time.monotonic(), gives_up=session != "" or not self._keeping.has_spool
         )
-        self._answers = Answers(self._session, self._outbox, self._keeping, self._reconnection, on_reply)
+        self._answers = Answers(self.session, self._outbox, self._keeping, self._reconnection, on_reply)
         self._heartbeats = Heartbeats(config.heartbeat_ms, vitals or Vitals(), self._outbox, self._keeping)
         self._connection: Connection | None = None
         self._before_fetch = before_fetch
@@ -97,11 +97,10 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._is_left = True  # a TaskGroup whose body fails at this very moment swallows the cancellation
         self._link.cancel()
         await asyncio.gather(self._link, return_exceptions=True)
         await self._line.close()
-        await self._keeping.close_session(self._session)
+        await self._keeping.close_session(self.session)
 
     async def idle(self) -> None:
         """Waits until the server is there and all that was sent is answered. Raises as `send` does."""
@@ -116,6 +115,8 @@ class Client:
         await self._wait_until(lambda: not (may_wait and self._outbox.is_full))
         timings = self._stage_clock.take() if isinstance(event, SegmentEnded) else ()
         self._outbox.add(self._wire.write(event, timings))
+        if isinstance(event, SegmentEnded):
+            self._outbox.end_taken(event.segment_id, time.monotonic())
         await self.uplink.notify()
         if isinstance(event, SegmentEnded) and self._keeping.has_spool:
             await self._keep()
@@ -153,29 +154,29 @@ class Client:
         """What is in memory alone ends with this process."""
         for pending in self._outbox.unsafe():
             self._outbox.settle(pending.segment_id)
-            await self._keeping.lose(self._session, pending, "the server is away, and the spool takes no more")
+            await self._keeping.lose(self.session, pending, "the server is away, and the spool takes no more")
 
     @property
     def _is_linked(self) -> bool:
-        return self._connection is not None and self._connection.is_welcome
+        return self.uplink.away_since_s is None
 
     async def _keep(self) -> None:
         """Puts on disk what has ended and is not there, then lets go of what memory has no room for."""
         for pending in self._outbox.to_keep():
             messages = list(pending.messages)
-            if not await self._keeping.keep(self._session, messages, self._hello):
+            if not await self._keeping.keep(self.session, messages, self._hello):
                 break
             if self._outbox.pending(pending.segment_id) is None:  # answered meanwhile
-                await self._keeping.forget(self._session, pending.segment_id)
+                await self._keeping.forget(self.session, pending.segment_id)
             pending.is_durable = True
         self._outbox.park()
         while dropped := self._outbox.drop(self._keeping.when_full):
-            await self._keeping.lose(self._session, dropped, "memory is full, and the spool takes no more")
+            await self._keeping.lose(self.session, dropped, "memory is full, and the spool takes no more")
 
     async def _keep_linked(self) -> None:
         """Holds the session's connection until it is finished."""
         try:
-            while not self._is_left and not (self.uplink.is_closing and not self._outbox):
+            while not (self.uplink.is_closing and not self._outbox):
                 await self._connect_once()
         except Exception as error:  # noqa: BLE001 (the task's boundary: the caller gets it from send or finish)
             self._error = error
@@ -186,8 +187,6 @@ class Client:
         try:
             await self._converse()
         except (ExceptionGroup, UnavailableError) as broken:
-            if self._is_left:
-                return
             error = cause_of(broken, self._config, was_open=bool(self._hello.resume_token))
             if not row_of(error).retryable:
                 raise error from None
@@ -198,6 +197,9 @@ class Client:
             await asyncio.sleep(wait_ms / 1000.0)
         finally:
             self._connection = None
+            if self._is_linked:
+                self.uplink.away_since_s = time.monotonic()
+                await self.uplink.notify()
 
     async def _converse(self) -> None:
         if not self._hello.resume_token:  # no Welcome ever came, so nothing can have been answered: begin anew
@@ -216,37 +218,28 @@ class Client:
             await self._answers.take(response)
 
     async def _welcome(self, welcome: pb.Welcome) -> None:
-        self._check_hotwords(welcome)
+        if are_hotwords_ignored(self._hello, welcome) and not self._hello.resume_token:
+            self._on_reply(HotwordsIgnored())
         if welcome.resume_token != self._hello.resume_token:
             self._hello.resume_token = welcome.resume_token
             # before any segment can be answered under it
-            await self._keeping.keep_known_hello(self._session, self._hello)
+            await self._keeping.keep_known_hello(self.session, self._hello)
         self.max_segment_ms = welcome.limits.max_segment_ms
         self._reconnection.opened(time.monotonic())
         if self._connection is not None:
             self._connection.is_welcome = True
+        self.uplink.away_since_s = None
         self._on_reply(LinkChanged(True))
-
-    def _check_hotwords(self, welcome: pb.Welcome) -> None:
-        """Says so if the server takes no notice of them; raises ContractError if nothing else may be said."""
-        if not self._hello.hotwords or welcome.hotwords:
-            return
-        if self._hello.hotwords_only:
-            raise ContractError(
-                "this server cannot limit its text to hotwords; update it, or leave hotwords_only (--only-hotwords) out"
-            )
-        if not self._hello.resume_token:
-            self._on_reply(HotwordsIgnored())
 
     async def _fetch(self, segment_id: int) -> None:
         """Brings a segment back from disk; one that is damaged is lost, and told."""
         if self._before_fetch is not None:
             await self._before_fetch()
         try:
-            messages = await self._keeping.load(self._session, segment_id)
+            messages = await self._keeping.load(self.session, segment_id)
         except DataError as error:
             if (pending := self._outbox.settle(segment_id)) is not None:
-                await self._keeping.lose(self._session, pending, error.message)
+                await self._keeping.lose(self.session, pending, error.message)
         else:
             self._outbox.unpark(segment_id, messages)
 

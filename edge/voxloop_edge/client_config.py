@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
@@ -47,6 +47,14 @@ class ClientConfig(ReconnectionConfig):
     )
     finish_timeout_ms: int = Field(
         3_000, ge=0, description="with a spool, longest wait at the end for a server that is away"
+    )
+    fallback: Literal["none", "local"] = Field(
+        "none", description="local: a server on the device itself gives text while the cloud is away; needs spool.dir"
+    )
+    fallback_bundle: str | None = Field(None, description="what that server serves: a folder or a name")
+    fallback_after_ms: int = Field(3_000, ge=0, description="longest wait for the cloud before the device's own text")
+    fallback_keep_ms: int = Field(
+        60_000, ge=1_000, description="how long the device's own server stays when it is not needed"
     )
     max_unanswered_bytes: int = Field(
         4 << 20, ge=1 << 16, description="unanswered audio kept in memory (4 MiB is two minutes of PCM16 speech)"

@@ -52,6 +52,9 @@ class Connection:
                 await self._read(call)
                 writer.cancel()
                 watch.cancel()
+        except ExceptionGroup:
+            raise_cancellation()  # else one that came while the group ended would be lost, and with it the end
+            raise
         finally:
             call.cancel()
 
@@ -109,3 +112,13 @@ class Connection:
                 if left_s <= 0:
                     raise UnavailableError(f"a transcript is due and the server was silent for {self._timeout_s:.1f} s")
                 await asyncio.sleep(left_s)
+
+
+def raise_cancellation() -> None:
+    """Raises CancelledError if this task was told to end.
+
+    To be asked where a TaskGroup has failed: until Python 3.13 a cancellation that comes while a group already ends
+    its tasks is swallowed, and the group's own errors are all that is raised.
+    """
+    if (task := asyncio.current_task()) is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -8,6 +8,7 @@ from voxloop_edge.vad import open_vad
 from voxloop_proto import __version__
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import OPUS_PACKET_SAMPLES, SCHEMA_VERSION
+from voxloop_proto.errors import ContractError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 
@@ -37,6 +38,17 @@ def make_hello(settings: DeviceConfig, device_id: str | None = None, interim_res
         interim_results=interim_results,
         hotwords_only=settings.hotwords_only,
     )
+
+
+def are_hotwords_ignored(hello: pb.Hello, welcome: pb.Welcome) -> bool:
+    """True if the server takes no notice of them. Raises ContractError if that makes its text useless."""
+    if not hello.hotwords or welcome.hotwords:
+        return False
+    if hello.hotwords_only:
+        raise ContractError(
+            "this server cannot limit its text to hotwords; update it, or leave hotwords_only (--only-hotwords) out"
+        )
+    return True
 
 
 def _audio_format(settings: DeviceConfig) -> pb.AudioFormat:

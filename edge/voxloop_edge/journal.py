@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -13,14 +13,18 @@ from typing import Literal
 from voxloop_edge.disk import FILE_MODE, RealDisk, write_all
 from voxloop_proto.errors import ConfigError
 
-Outcome = Literal["transcript", "failed", "lost"]
+Outcome = Literal["transcript", "failed", "lost", "superseding"]
 _TAIL_BYTES = 64 << 10
+LOCAL_ROUTE = "local"
 _BEGINNING = b'{"session": "'
 
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """One segment's end. text: what was said, or why it is not known. Times are samples of the session's clock."""
+    """One segment's end. text: what was said, or why it is not known. Times are samples of the session's clock.
+
+    superseding: the cloud's text of a segment whose transcript was the device's own; a second line, and the last one.
+    """
 
     session: str
     segment: int
@@ -32,9 +36,15 @@ class JournalLine:
     route: str = ""
     bundle: str = ""
 
+    @property
+    def is_local(self) -> bool:
+        """True for a text of the device's own, which the cloud's may supersede."""
+        return self.outcome == "transcript" and self.route == LOCAL_ROUTE
+
 
 class Journal:
-    """Appends lines, each on the disk before `add` returns; each (session, segment) at most once.
+    """Appends lines, each on the disk before `add` returns; each (session, segment) at most once, but for the cloud's
+    text where the device's own came first.
 
     sessions: those of which lines may come again, as they are not over: what the file says of them is remembered, so
     memory does not grow with the file. A last line that was cut off is taken away. Not for two threads at once.
@@ -69,9 +79,21 @@ class Journal:
         return (session, segment_id) in self._known
 
     def add(self, line: JournalLine) -> bool:
-        """Writes the line; False, and nothing is written, if the segment has one. Raises OSError; then it has none."""
-        if self.has(line.session, line.segment):
-            return False
+        """Writes the line; False if the segment has one. Raises OSError; then nothing is written.
+
+        A transcript of the cloud is written as superseding after a line of the device's own; that is not the first.
+        """
+        key = (line.session, line.segment)
+        if not self.has(*key):
+            self._append(line)
+            self._known[key] = line.is_local
+            return True
+        if self._known[key] and line.outcome == "transcript" and not line.is_local:
+            self._append(replace(line, outcome="superseding"))
+            self._known[key] = False
+        return False
+
+    def _append(self, line: JournalLine) -> None:
         moment = datetime.now(UTC).isoformat(timespec="milliseconds")
         data = json.dumps({**asdict(line), "written": moment}, ensure_ascii=False).encode() + b"\n"
         before = os.fstat(self._descriptor).st_size
@@ -81,12 +103,10 @@ class Journal:
         except OSError:
             os.ftruncate(self._descriptor, before)
             raise
-        self._known.add((line.session, line.segment))
-        return True
 
     def forget(self, session: str) -> None:
         """The session is over, and none of its segments will come again."""
-        self._known = {key for key in self._known if key[0] != session}
+        self._known = {key: is_local for key, is_local in self._known.items() if key[0] != session}
 
     def close(self) -> None:
         """Lets another process write the file."""
@@ -106,9 +126,12 @@ class Journal:
             os.ftruncate(self._descriptor, end)
             os.fsync(self._descriptor)
 
-    def _read_known(self, sessions: frozenset[str]) -> set[tuple[str, int]]:
-        """Raises ConfigError for a file that is no journal: its lines would be taken for nobody's."""
-        known = set()
+    def _read_known(self, sessions: frozenset[str]) -> dict[tuple[str, int], bool]:
+        """Which segments have a line, and whether only one of the device's own.
+
+        Raises ConfigError for a file that is no journal: its lines would be taken for nobody's.
+        """
+        known = {}
         with self._file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n") and line[: len(_BEGINNING)] == _BEGINNING[: len(line)]:
@@ -121,5 +144,5 @@ class Journal:
                         f"{self._file}, line {number} is none of a journal; name another file with --transcripts"
                     ) from None
                 if key[0] in sessions:
-                    known.add(key)
+                    known[key] = found.get("outcome") == "transcript" and found.get("route") == LOCAL_ROUTE
         return known

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from voxloop_edge.channel import open_channel
 from voxloop_edge.client import Client
+from voxloop_edge.client_config import ClientConfig
 from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.fallback import Fallback
 from voxloop_edge.heartbeat import Vitals
 from voxloop_edge.hello import make_hello
 from voxloop_edge.pipeline import build_pipeline
@@ -53,6 +55,9 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
             channel, hello, settings.client, watcher.reply, clock, on_broken=stop.set, keeping=keeping, vitals=vitals
         ) as session,
         _uploading(Uploader(channel, settings.client, keeping, watcher.reply, session.idle)),
+        _falling_back(
+            Fallback(settings.client, session.session, hello, session.uplink, keeping, watcher.reply), settings.client
+        ) as fallback,
     ):
         try:
             await _feed(source, pipeline, session, watcher, stop, vitals)
@@ -60,6 +65,8 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
             failure = error
         for event in pipeline.flush():
             await session.send(event)
+        if fallback is not None:
+            await fallback.settle()
         await session.finish()
     if failure is not None:
         raise failure
@@ -78,6 +85,20 @@ async def _uploading(uploader: Uploader) -> AsyncIterator[None]:
     task = asyncio.create_task(upload(), name="upload")
     try:
         yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _falling_back(fallback: Fallback, config: ClientConfig) -> AsyncIterator[Fallback | None]:
+    """Beside the block: text from the device itself while the cloud is away; None if the settings want none."""
+    if config.fallback == "none":
+        yield None
+        return
+    task = asyncio.create_task(fallback.run(), name="fallback")
+    try:
+        yield fallback
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

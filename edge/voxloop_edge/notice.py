@@ -1,6 +1,7 @@
 """What a user is told of a session, beside its text: a sentence each."""
 
 from voxloop_edge.replies import (
+    FallbackChanged,
     HotwordsIgnored,
     HypothesisArrived,
     LinkChanged,
@@ -32,11 +33,23 @@ def notice(reply: Reply) -> str:
         case SegmentFailed():
             return f"segment {reply.segment_id} failed: {reply.error.message}"
         case _:
-            return _of_stores(reply)
+            return _of_survival(reply)
 
 
-def _of_stores(reply: SegmentDropped | StoreChanged | TornFound | SegmentsLeft | SessionStuck) -> str:
+def _of_fallback(changed: FallbackChanged) -> str:
+    if changed.works:
+        return "the cloud is away; this device transcribes by itself, and uploads later"
+    if changed.reason:
+        return f"this device cannot transcribe by itself: {changed.reason}"
+    return "the cloud transcribes again"
+
+
+def _of_survival(
+    reply: SegmentDropped | StoreChanged | TornFound | SegmentsLeft | FallbackChanged | SessionStuck,
+) -> str:
     match reply:
+        case FallbackChanged():
+            return _of_fallback(reply)
         case SegmentDropped():
             return f"segment {reply.segment_id}, {reply.samples / SAMPLE_RATE_HZ:.1f} s, is lost: {reply.reason}"
         case StoreChanged():

@@ -15,6 +15,7 @@ class PendingSegment:
     is_durable: it is on disk, too. is_evicted: it was, and had to give way; only sending it can save it now.
     written: how many of its messages went out on the present connection.
     end_first_written_s, end_written_s: when its end went out, ever and on the present connection.
+    ended_s: when its end was taken. is_tried: the device's own server has had it; is_given: and its text was given.
     """
 
     segment_id: int
@@ -27,6 +28,9 @@ class PendingSegment:
     written: int = 0
     end_first_written_s: float | None = None
     end_written_s: float | None = None
+    ended_s: float | None = None
+    is_tried: bool = False
+    is_given: bool = False
 
     @property
     def is_parked(self) -> bool:
@@ -157,6 +161,15 @@ class Outbox:
             return None
         loose = [p for p in self._pending.values() if p.end and not p.is_parked and not p.written]
         return self.settle(loose[0 if rule == "oldest" else -1].segment_id) if loose else None
+
+    def end_taken(self, segment_id: int, now_s: float) -> None:
+        """Notes when a segment ended."""
+        if (pending := self._pending.get(segment_id)) is not None:
+            pending.ended_s = now_s
+
+    def untried(self) -> PendingSegment | None:
+        """The first segment that has ended and that the device's own server has not had."""
+        return next((p for p in self._pending.values() if p.ended_s is not None and not p.is_tried), None)
 
     def end_written(self, segment_id: int, now_s: float) -> None:
         """Notes when a segment's end went out."""

@@ -92,6 +92,14 @@ class SegmentsLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackChanged:
+    """The device's own server gives text while the cloud is away, or no longer does (`reason`: what went wrong)."""
+
+    works: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStuck:
     """The server refuses a session of an earlier run; its segments stay in the spool."""
 
@@ -110,5 +118,6 @@ Reply: TypeAlias = (
     | StoreChanged
     | TornFound
     | SegmentsLeft
+    | FallbackChanged
     | SessionStuck
 )

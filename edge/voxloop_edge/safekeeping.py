@@ -131,9 +131,10 @@ class Safekeeping:
     def _give(self, line: JournalLine, keeps_sound: bool) -> tuple[bool, OSError | None]:
         was_given = self._spool is not None and self._spool.is_given(line.session, line.segment)
         try:
-            is_new = self._journal.add(line) if self._journal else True
+            is_new = self._journal is None or self._journal.add(line)
         except OSError as error:
-            return not was_given, error
+            was_written = self._journal is not None and self._journal.has(line.session, line.segment)
+            return not (was_given or was_written), error
         if self._spool is not None and self._spool.has(line.session, line.segment):
             with suppress(OSError):  # then it is sent once more, and not given again
                 if not keeps_sound:
@@ -166,7 +167,7 @@ class Safekeeping:
         """A segment will never be answered: counts it, writes so, and tells it."""
         start_sample = lost.start_sample if isinstance(lost, PendingSegment) else 0
         line = JournalLine(session, lost.segment_id, "lost", reason, start_sample, start_sample + lost.samples)
-        if await self.give(line):
+        if await self.give(line) and not lost.is_given:
             self.dropped_segments += 1
             self.dropped_samples += lost.samples
             self._on_reply(SegmentDropped(session, lost.segment_id, lost.samples, reason))

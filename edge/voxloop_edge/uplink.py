@@ -9,9 +9,13 @@ from voxloop_edge.outbox import Outbox
 
 @dataclass(slots=True)
 class Uplink:
-    """The outbox, whether more will come, and a count of what went over the wire, resent messages included."""
+    """The outbox, whether more will come, and a count of what went over the wire, resent messages included.
+
+    away_since_s: since when there is no connection, by time.monotonic; None while there is one.
+    """
 
     outbox: Outbox
+    away_since_s: float | None = None
     is_closing: bool = False
     sent_bytes: int = 0
     audio_bytes: int = 0

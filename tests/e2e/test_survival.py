@@ -222,3 +222,77 @@ def wait_for(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline_s, "it did not come to this"
         time.sleep(0.02)
+
+
+def test_a_device_that_falls_back_gives_its_own_text_and_uploads_later(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]]
+) -> None:
+    """The server dies between two halves of what is said, and comes back when the second half has its text."""
+    settings = {"client__fallback_bundle": server.bundle, "client__fallback_after_ms": 300}
+    half = len(speech()) // 2
+    with subprocess.Popen(
+        device.command("listen", "--stdin", "s16le", "--fallback", "local"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(**settings),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(speech()[:half])
+        process.stdin.flush()
+        wait_for(lambda: len(device.lines()) == SEGMENTS // 2)
+        server.kill()
+        process.stdin.write(speech()[half:])
+        process.stdin.flush()
+        wait_for(lambda: len(device.lines()) == SEGMENTS)
+        assert [line["route"] for line in device.lines()] == ["primary"] * 2 + ["local"] * 2
+        assert len(list(device.spool.glob("*/*.given"))) == SEGMENTS // 2
+        server.start()
+        wait_for(lambda: not list(device.spool.glob("*/*.given")))
+        process.stdin.close()
+        shown, told = process.stdout.read().decode().splitlines(), process.stderr.read().decode()
+        assert process.wait(60) == 0, told
+    given, later = device.lines()[:SEGMENTS], device.lines()[SEGMENTS:]
+    assert what_was_said(given) == expected
+    assert [line["outcome"] for line in given] == ["transcript"] * SEGMENTS
+    assert [(line["segment"], line["outcome"], line["route"]) for line in later] == [
+        (3, "superseding", "primary"),
+        (4, "superseding", "primary"),
+    ]
+    assert what_was_said(later) == expected[2:]
+    assert shown == [text for text, _, _ in expected if text]
+    assert told.count("this device transcribes by itself") == 1, told
+
+
+def test_a_given_segment_of_a_killed_device_is_uploaded_and_not_shown_again(
+    server: ServerProcess, device: Device, expected: list[tuple[str, int, int]]
+) -> None:
+    server.kill()
+    with subprocess.Popen(
+        device.command("listen", "--stdin", "s16le", "--fallback", "local"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(client__fallback_bundle=server.bundle, client__fallback_after_ms=100),
+    ) as process:
+        assert process.stdin is not None
+        process.stdin.write(speech())
+        process.stdin.flush()
+        wait_for(lambda: len(list(device.spool.glob("*/*.given"))) == SEGMENTS)
+        process.kill()
+    server.start()
+    done = device.upload()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == b""
+    assert what_was_said(device.lines()[:SEGMENTS]) == expected
+    assert [line["outcome"] for line in device.lines()] == ["transcript"] * SEGMENTS + ["superseding"] * SEGMENTS
+    assert list(device.spool.iterdir()) == [device.spool / "lock"]
+
+
+def test_falling_back_without_a_spool_is_an_error_at_once(server: ServerProcess) -> None:
+    command = voxloop("listen", "--insecure", "--server", server.address, "--stdin", "s16le", "--fallback", "local")
+    done = run(command, b"", environment())
+    assert done.returncode == 2
+    assert b"add --spool DIR" in done.stderr

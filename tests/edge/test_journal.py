@@ -1,13 +1,15 @@
 """The journal: each segment once, whatever was cut off."""
 
 import json
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxloop_edge.journal import Journal, JournalLine
+from voxloop_edge.journal import Journal, JournalLine, Outcome
 from voxloop_proto.errors import ConfigError
 
 
@@ -68,3 +70,24 @@ def test_what_is_no_journal_and_what_another_writes_are_refused(tmp_path: Path) 
     journal.close()
     with pytest.raises(ConfigError, match="cannot write transcripts"):
         Journal(tmp_path / "no folder" / "t.jsonl")
+
+
+def test_the_clouds_text_supersedes_the_devices_own_once_and_is_never_the_first(tmp_path: Path) -> None:
+    file, of_cloud = tmp_path / "journal", replace(line(1), route="primary", text="cloud")
+    with closing(Journal(file)) as journal:
+        assert journal.add(replace(line(1), route="local", text="own"))
+        assert not journal.add(replace(line(1), route="local", text="own again"))
+    for _ in range(2):
+        with closing(Journal(file, ["s"])) as journal:
+            assert not journal.add(of_cloud)
+            assert not journal.add(of_cloud)
+    found = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
+    assert [(entry["outcome"], entry["text"]) for entry in found] == [("transcript", "own"), ("superseding", "cloud")]
+
+
+@pytest.mark.parametrize("outcome", ["failed", "lost"])
+def test_a_text_of_the_devices_own_outlives_a_failure_of_the_cloud(tmp_path: Path, outcome: Outcome) -> None:
+    with closing(Journal(tmp_path / "journal")) as journal:
+        journal.add(replace(line(1), route="local"))
+        assert not journal.add(replace(line(1), outcome=outcome))
+    assert segments(tmp_path / "journal") == [1]

@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO, Literal, cast
 import typer
 
 from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.fallback import check_fallback
 from voxloop_edge.hotword_file import read_hotword_file
 from voxloop_edge.listener import listen_to
 from voxloop_edge.live_view import LiveView
@@ -50,6 +51,10 @@ def listen(
     transcripts: Annotated[
         Path | None, typer.Option(help="append each transcript to this file, as a JSON line", metavar="FILE")
     ] = None,
+    fallback: Annotated[
+        str | None,
+        typer.Option(help="none, or local: transcribe on this device while the cloud is away (needs --spool)"),
+    ] = None,
     hotwords: Annotated[
         Path | None, typer.Option(help="file of likely words or phrases, one a line", metavar="FILE")
     ] = None,
@@ -66,6 +71,10 @@ def listen(
     With --spool nothing that was said is lost when the server, the network or the power goes: it is kept on disk
     (setting spool.max_bytes; then spool.when_full drops the oldest or the newest) and sent when the server is back, by
     this run or the next, or by 'voxloop upload'. With --transcripts each segment is in the file exactly once.
+
+    With --fallback local a server on this device gives the text when the cloud is away for client.fallback_after_ms
+    (3 s); it serves the default bundle, or client.fallback_bundle. The speech is uploaded later all the same; the
+    cloud's text is then added to --transcripts as "superseding", and not printed again.
 
     Raw sound from another program: arecord -q -f S16_LE -r 16000 -c 1 -t raw | voxloop listen --stdin s16le
     """
@@ -84,10 +93,12 @@ def listen(
         "encoder.codec": codec,
         "spool.dir": spool,
         "transcripts": transcripts,
+        "client.fallback": fallback,
         "hotwords": read_hotword_file(hotwords) if hotwords else None,
         "hotwords_only": only_hotwords or None,
     }
     settings = read_settings(DeviceConfig, config, os.environ, flags)
+    check_fallback(settings)
     with _open_source(device, stdin, rate, channels) as source:
         asyncio.run(_listen(source, settings))
         if source.lost_samples:
