@@ -47,7 +47,7 @@ _TRIED_OUTPUTS = 16
 class State:
     """What one stream remembers between windows; a value, never written to once made, unless it is used up by a step.
 
-    caches: channel, rank 4, float32 · time, rank 4, float32 · channel length (1,) int64, frames heard or frames filled, as
+    caches: channel, rank 4, float32 · time, rank 4, float32 · channel length (1,) int64, frames heard or filled, as
     the exporter has it; the first axis is the stream's; an offline model has none
     """
 
