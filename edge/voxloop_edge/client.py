@@ -23,6 +23,7 @@ from voxloop_edge.outbox import Outbox
 from voxloop_edge.reconnection import Reconnection
 from voxloop_edge.replies import HotwordsIgnored, LinkChanged, Reply, SegmentsLeft
 from voxloop_edge.safekeeping import Safekeeping, no_safekeeping
+from voxloop_edge.segmenter import UNLIMITED_MS
 from voxloop_edge.uplink import Uplink
 from voxloop_edge.wire import WireWriter
 from voxloop_proto.errors import DataError, OverloadError, UnavailableError, row_of
@@ -65,7 +66,6 @@ class Client:
         open_fresh: opens a channel of this session alone after it was refused for overload: `channel` leads to one
         worker of a server, and another may have room.
         """
-        self.max_segment_ms = 0
         self._line = Line(channel, config, open_fresh)
         self._hello = hello
         self._config = config
@@ -89,6 +89,7 @@ class Client:
         self._heartbeats = Heartbeats(config.heartbeat_ms, vitals or Vitals(), self._outbox, self._keeping)
         self._connection: Connection | None = None
         self._before_fetch = before_fetch
+        self.most_ms = UNLIMITED_MS  # the longest segment that the server takes, as it last said
 
     async def __aenter__(self) -> Self:
         self._link = asyncio.create_task(self._keep_linked(), name=f"session {self._hello.session_id}")
@@ -224,7 +225,7 @@ class Client:
             self._hello.resume_token = welcome.resume_token
             # before any segment can be answered under it
             await self._keeping.keep_known_hello(self.session, self._hello)
-        self.max_segment_ms = welcome.limits.max_segment_ms
+        self.most_ms = welcome.limits.max_segment_ms or UNLIMITED_MS
         self._reconnection.opened(time.monotonic())
         if self._connection is not None:
             self._connection.is_welcome = True

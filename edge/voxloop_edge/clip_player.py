@@ -121,7 +121,8 @@ class _Position:
 async def _speak(
     clip: Clip, settings: DeviceConfig, session: Client, clock: StageClock, position: _Position, realtime: bool
 ) -> None:
-    pipeline = build_pipeline(settings, clock)
+    await session.idle()  # until the server has said how long a segment may be
+    pipeline = build_pipeline(settings, clock, most_ms=lambda: session.most_ms)
     try:
         async for chunk in _paced(clip, realtime, position):
             with position.counting_cpu():

@@ -45,7 +45,6 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
     Raises UnavailableError when the server has been away for too long.
     """
     clock, vitals = StageClock(), Vitals()
-    pipeline = build_pipeline(settings, clock)
     hello = make_hello(settings, interim_results=True)
     failure: VoxloopError | None = None
     async with (
@@ -59,6 +58,7 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
             Fallback(settings.client, session.session, hello, session.uplink, keeping, watcher.reply), settings.client
         ) as fallback,
     ):
+        pipeline = build_pipeline(settings, clock, most_ms=lambda: session.most_ms)
         try:
             await _feed(source, pipeline, session, watcher, stop, vitals)
         except VoxloopError as error:  # of the source, say: what was spoken until then is still transcribed

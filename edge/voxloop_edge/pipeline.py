@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from voxloop_edge.encoder import EncoderConfig, open_encoder
 from voxloop_edge.framer import Framer
 from voxloop_edge.normalizer import Normalizer, NormalizerConfig
-from voxloop_edge.segmenter import Segmenter, SegmenterConfig
+from voxloop_edge.segmenter import UNLIMITED_MS, Segmenter, SegmenterConfig
 from voxloop_edge.vad import VadConfig, VadStage, open_vad
 from voxloop_proto.audio import PaddingPolicy
 from voxloop_proto.events import Chunk, EncodedEvent
@@ -30,10 +30,14 @@ class EdgeConfig(BaseModel):
 
 
 def build_pipeline(
-    config: EdgeConfig, observer: Observer | None = None, clock: Callable[[], float] = time.perf_counter
+    config: EdgeConfig,
+    observer: Observer | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+    most_ms: Callable[[], int] = lambda: UNLIMITED_MS,
 ) -> Stage[Chunk, EncodedEvent]:
     """framer > vad > segmenter > normalizer > encoder; an observer is told the time of each, by the clock.
 
+    most_ms: the longest segment that the server takes, as far as it is known; asked at the beginning of each.
     Raises ConfigError if a stage cannot work with its settings or its library is missing.
     """
 
@@ -43,7 +47,7 @@ def build_pipeline(
     return Chain(
         timed("framer", Framer(config.vad.frame_ms)),
         timed("vad", VadStage(open_vad(config.vad))),
-        timed("segmenter", Segmenter(config.segmenter, config.padding, config.vad.frame_ms)),
+        timed("segmenter", Segmenter(config.segmenter, config.padding, config.vad.frame_ms, most_ms)),
         timed("normalizer", Normalizer(config.normalizer)),
         timed("encoder", open_encoder(config.encoder)),
     )

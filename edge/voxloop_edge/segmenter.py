@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -9,6 +10,9 @@ from voxloop_edge.open_segment import OpenSegment
 from voxloop_proto.audio import PaddingPolicy, ms_to_samples
 from voxloop_proto.errors import ConfigError
 from voxloop_proto.events import EndReason, JudgedFrame, SegmentEvent
+
+UNLIMITED_MS = 1 << 31
+"""Longer than any segment."""
 
 
 class SegmenterConfig(BaseModel):
@@ -47,11 +51,19 @@ class Segmenter:
 
     Split: in the last split_window_ms of a segment's longest length, what follows the quietest point so far is held
     back; if speech goes on to the longest length, the segment ends at that point and the next one begins there.
+    A server that takes less than max_segment_ms has it so from the next segment on.
 
     A jump of the time index ends a segment.
     """
 
-    def __init__(self, config: SegmenterConfig, padding: PaddingPolicy, frame_ms: int) -> None:
+    def __init__(
+        self,
+        config: SegmenterConfig,
+        padding: PaddingPolicy,
+        frame_ms: int,
+        most_ms: Callable[[], int] = lambda: UNLIMITED_MS,
+    ) -> None:
+        """most_ms: the longest segment that the server takes, asked at the beginning of each."""
         if 2 * (padding.before_ms + config.onset_window_ms) > config.max_segment_ms:
             raise ConfigError(
                 f"padding.before_ms {padding.before_ms} and segmenter.onset_window_ms {config.onset_window_ms} are "
@@ -59,8 +71,10 @@ class Segmenter:
             )
         self._before_samples = ms_to_samples(padding.before_ms)
         self._after_samples = ms_to_samples(padding.after_ms)
-        self._max_samples = ms_to_samples(config.max_segment_ms)
-        self._hold_after_samples = ms_to_samples(config.max_segment_ms - config.split_window_ms)
+        self._config = config
+        self._most_ms = most_ms
+        self._least_ms = 2 * (padding.before_ms + config.onset_window_ms)
+        self._limit_length()
         self._onset_frames = math.ceil(config.min_speech_ms / frame_ms)
         self._window_frames = max(self._onset_frames, math.ceil(config.onset_window_ms / frame_ms))
         self._history_frames = self._window_frames + math.ceil(padding.before_ms / frame_ms)
@@ -105,10 +119,17 @@ class Segmenter:
         first_voiced = next(voiced_starts)
         start = max(first_voiced - self._before_samples, self._given_until, self._history[0].frame.start_sample)
         self._segments += 1
+        self._limit_length()
         self._segment = OpenSegment(self._segments, start)
         events = self._segment.begin(tuple(self._history), first_voiced)
         self._history.clear()
         return events
+
+    def _limit_length(self) -> None:
+        """For the segment that begins now. Below least_ms nothing could be said: the server must refuse that itself."""
+        max_ms = min(self._config.max_segment_ms, max(self._most_ms(), self._least_ms))
+        self._max_samples = ms_to_samples(max_ms)
+        self._hold_after_samples = ms_to_samples(max_ms - min(self._config.split_window_ms, max_ms // 2))
 
     def _go_on(self, segment: OpenSegment, item: JudgedFrame) -> tuple[SegmentEvent, ...]:
         start, end = item.frame.start_sample, item.frame.start_sample + item.frame.real_samples
@@ -129,5 +150,6 @@ class Segmenter:
 
     def _split(self, segment: OpenSegment, item: JudgedFrame) -> tuple[SegmentEvent, ...]:
         self._segments += 1
+        self._limit_length()
         self._segment, events = segment.split(self._segments)
         return events + self._go_on(self._segment, item)

@@ -1,5 +1,6 @@
 """Power cuts, kills and full disks, with real processes: every segment is written once, and none is missing."""
 
+import asyncio
 import json
 import os
 import random
@@ -13,9 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.e2e.conftest import ServerProcess, voxloop
+from tests.e2e.sessions import MOST_S, Heard, client_config
 
 from voxloop_cloud.testing import babble
-from voxloop_proto.audio import to_pcm16
+from voxloop_edge.channel import open_channel
+from voxloop_edge.client import Client
+from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.hello import make_hello
+from voxloop_edge.pipeline import build_pipeline
+from voxloop_proto.audio import SAMPLE_RATE_HZ, to_pcm16
+from voxloop_proto.events import Chunk
+from voxloop_proto.stage import run as run_stage
 
 SEGMENTS = 4
 
@@ -289,6 +298,32 @@ def test_a_given_segment_of_a_killed_device_is_uploaded_and_not_shown_again(
     assert what_was_said(device.lines()[:SEGMENTS]) == expected
     assert [line["outcome"] for line in device.lines()] == ["transcript"] * SEGMENTS + ["superseding"] * SEGMENTS
     assert list(device.spool.iterdir()) == [device.spool / "lock"]
+
+
+def test_a_device_keeps_to_the_longest_segment_that_its_server_takes(tiny: Path) -> None:
+    server = ServerProcess(tiny, limits__max_segment_ms=2_000)
+    server.start()
+    heard, pcm = Heard(), babble(9_000, seed=1)
+
+    async def say() -> None:
+        config = client_config(server.address)
+        async with (
+            asyncio.timeout(MOST_S),
+            open_channel(config) as channel,
+            Client(channel, make_hello(DeviceConfig()), config, heard.replies.append) as client,
+        ):
+            await client.idle()
+            for event in run_stage(build_pipeline(DeviceConfig(), most_ms=lambda: client.most_ms), [Chunk(0, pcm)]):
+                await client.send(event)
+            await client.finish()
+
+    try:
+        asyncio.run(say())
+    finally:
+        server.kill()
+    assert heard.failures == []
+    assert len(heard.transcripts) >= len(pcm) // (2 * SAMPLE_RATE_HZ)
+    assert max(heard.samples.values()) <= 2 * SAMPLE_RATE_HZ
 
 
 def test_falling_back_without_a_spool_is_an_error_at_once(server: ServerProcess) -> None:

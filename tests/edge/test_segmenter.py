@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxloop_edge.segmenter import Segmenter, SegmenterConfig
+from voxloop_edge.segmenter import UNLIMITED_MS, Segmenter, SegmenterConfig
 from voxloop_edge.testing import as_recorded, judged_frames
 from voxloop_proto.audio import PaddingPolicy, Pcm
 from voxloop_proto.errors import ConfigError
-from voxloop_proto.events import EndReason, Frame, JudgedFrame, SegmentAudio, SegmentEnded, SegmentStarted
+from voxloop_proto.events import EndReason, Frame, JudgedFrame, SegmentAudio, SegmentEnded, SegmentEvent, SegmentStarted
 from voxloop_proto.stage import run
 
 FRAME_MS = 30
@@ -133,6 +133,30 @@ def test_a_jump_of_the_time_index_ends_the_segment() -> None:
     first, second = as_recorded(run(segmenter(), frames + later))
     assert (first[2].end_sample, first[2].reason) == (20 * FRAME, EndReason.END_OF_STREAM)
     assert second[0].start_sample == 90_000
+
+
+@given(pattern=patterns, change_at=st.integers(0, 300), most_ms=st.integers(600, 2000))
+def test_what_begins_after_a_server_said_its_limit_keeps_to_it(
+    pattern: list[bool], change_at: int, most_ms: int
+) -> None:
+    limit_ms = UNLIMITED_MS
+    begun: dict[int, int] = {}
+    stage = Segmenter(CONFIG, PADDING, FRAME_MS, lambda: limit_ms)
+    events: list[SegmentEvent] = []
+    for number, judged in enumerate(judged_frames(pattern, FRAME, sound(len(pattern) * FRAME))):
+        limit_ms = most_ms if number >= change_at else UNLIMITED_MS
+        found = stage.push(judged)
+        begun |= {event.segment_id: limit_ms for event in found if isinstance(event, SegmentStarted)}
+        events += found
+    for started, _, ended in as_recorded([*events, *stage.flush()]):
+        length_ms = (ended.end_sample - started.start_sample) / 16
+        assert length_ms <= min(CONFIG.max_segment_ms, begun[started.segment_id])
+
+
+def test_a_limit_that_leaves_no_room_for_speech_is_not_kept() -> None:
+    stage = Segmenter(CONFIG, PADDING, FRAME_MS, lambda: 1)
+    first, *_ = as_recorded(run(stage, judged_frames([True] * 50, FRAME, sound(50 * FRAME))))
+    assert first[2].end_sample - first[0].start_sample > (PADDING.before_ms + CONFIG.onset_window_ms) * 16
 
 
 def test_after_a_flush_it_is_as_new() -> None:
