@@ -71,7 +71,7 @@ class Answers:
 def arrival_of(session: str, transcript: pb.Transcript, pending: PendingSegment, latency_ms: float) -> Reply:
     """What the session's owner is told of a transcript."""
     assert pending.end is not None
-    hang_over_ms = samples_to_ms(pending.end.end_sample - pending.end.last_voiced_sample)
+    hang_over_ms = samples_to_ms(pending.end.end_sample + pending.held_samples - pending.end.last_voiced_sample)
     return TranscriptArrived(
         transcript, pending.start_sample, pending.end, latency_ms, latency_ms + hang_over_ms, session
     )

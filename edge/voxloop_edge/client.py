@@ -117,7 +117,7 @@ class Client:
         timings = self._stage_clock.take() if isinstance(event, SegmentEnded) else ()
         self._outbox.add(self._wire.write(event, timings))
         if isinstance(event, SegmentEnded):
-            self._outbox.end_taken(event.segment_id, time.monotonic())
+            self._outbox.end_taken(event.segment_id, time.monotonic(), event.held_samples)
         await self.uplink.notify()
         if isinstance(event, SegmentEnded) and self._keeping.has_spool:
             await self._keep()

@@ -107,12 +107,15 @@ class OpenSegment:
         started = SegmentStarted(next_id, successor.start_sample, 0, background)
         for judged in held:
             successor._hear(judged)
-        return successor, (*self.end(EndReason.MAX_LENGTH), started, *successor._give_all(held))
+        held_samples = sum(judged.frame.real_samples for judged in held)
+        return successor, (*self.end(EndReason.MAX_LENGTH, held_samples), started, *successor._give_all(held))
 
-    def end(self, reason: EndReason) -> tuple[SegmentEvent, ...]:
-        """Gives out all that is held and ends the segment there."""
+    def end(self, reason: EndReason, held_samples: int = 0) -> tuple[SegmentEvent, ...]:
+        """Gives out all that is held and ends the segment there. held_samples: heard since, for the next one."""
         events = self._give_all(tuple(self._held))
-        ended = SegmentEnded(self._segment_id, self._given_until, self._given_voiced_until, reason, self._meter.take())
+        ended = SegmentEnded(
+            self._segment_id, self._given_until, self._given_voiced_until, reason, self._meter.take(), held_samples
+        )
         return (*events, ended)
 
     def _hear(self, item: JudgedFrame) -> None:

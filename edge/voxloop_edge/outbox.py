@@ -15,7 +15,8 @@ class PendingSegment:
     is_durable: it is on disk, too. is_evicted: it was, and had to give way; only sending it can save it now.
     written: how many of its messages went out on the present connection.
     end_first_written_s, end_written_s: when its end went out, ever and on the present connection.
-    ended_s: when its end was taken. is_tried: the device's own server has had it; is_given: and its text was given.
+    ended_s: when its end was taken. held_samples: sound heard after the end, until then.
+    is_tried: the device's own server has had it. is_given: and its text was given.
     """
 
     segment_id: int
@@ -29,6 +30,7 @@ class PendingSegment:
     end_first_written_s: float | None = None
     end_written_s: float | None = None
     ended_s: float | None = None
+    held_samples: int = 0
     is_tried: bool = False
     is_given: bool = False
 
@@ -162,10 +164,10 @@ class Outbox:
         loose = [p for p in self._pending.values() if p.end and not p.is_parked and not p.written]
         return self.settle(loose[0 if rule == "oldest" else -1].segment_id) if loose else None
 
-    def end_taken(self, segment_id: int, now_s: float) -> None:
-        """Notes when a segment ended."""
+    def end_taken(self, segment_id: int, now_s: float, held_samples: int = 0) -> None:
+        """Notes when a segment ended. held_samples: as in SegmentEnded."""
         if (pending := self._pending.get(segment_id)) is not None:
-            pending.ended_s = now_s
+            pending.ended_s, pending.held_samples = now_s, held_samples
 
     def untried(self) -> PendingSegment | None:
         """The first segment that has ended and that the device's own server has not had."""

@@ -92,6 +92,7 @@ class SegmentEnded:
 
     end_sample: one past the segment's last sample.
     last_voiced_sample: one past the last sample judged as speech.
+    held_samples: sound after the end that had to be heard before it was known: a long segment is split in hindsight.
     """
 
     segment_id: int
@@ -99,6 +100,7 @@ class SegmentEnded:
     last_voiced_sample: int
     reason: EndReason
     measures: SegmentMeasures
+    held_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

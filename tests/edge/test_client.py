@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -116,6 +116,22 @@ def test_every_segment_gets_its_transcript_with_its_latencies() -> None:
     for reply in replies:
         if isinstance(reply, TranscriptArrived):
             assert reply.user_latency_ms == pytest.approx(reply.latency_ms + 50)  # 800 samples of hang-over
+
+
+def test_the_latency_of_a_segment_split_in_hindsight_counts_what_was_heard_since() -> None:
+    started, *payloads, ended = events(1)
+    assert isinstance(ended, SegmentEnded)
+    replies: list[Reply] = []
+
+    async def run() -> None:
+        async with asyncio.timeout(20), client_of(ScriptedServer([good]), replies) as client:
+            for event in (started, *payloads, replace(ended, held_samples=16_000)):
+                await client.send(event)
+            await client.finish()
+
+    asyncio.run(run())
+    (arrived,) = [reply for reply in replies if isinstance(reply, TranscriptArrived)]
+    assert arrived.user_latency_ms == pytest.approx(arrived.latency_ms + 1050)
 
 
 def test_a_refusal_for_load_is_tried_again_until_there_is_room() -> None:

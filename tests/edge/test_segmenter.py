@@ -103,6 +103,7 @@ def test_a_long_speech_is_split_at_the_quietest_point_of_the_window_and_loses_no
         last = (started.start_sample + 1500 * 16) // FRAME
         borders = range(first, last)
         quietest = min(power[border - 1] + power[border] for border in borders)
+        assert ended.held_samples == last * FRAME - ended.end_sample
         border = ended.end_sample // FRAME
         assert border in borders
         assert power[border - 1] + power[border] == pytest.approx(quietest, rel=1e-5)
