@@ -64,7 +64,7 @@ class Answers:
         self._reconnection.answered()
         end_sample = pending.end.end_sample if pending.end else pending.start_sample
         line = JournalLine(self._session, failure.segment_id, "failed", error.message, pending.start_sample, end_sample)
-        if await self._keeping.give(line):
+        if await self._keeping.give(line) and not pending.is_given:
             self._on_reply(SegmentFailed(failure.segment_id, error))
 
 

@@ -68,19 +68,24 @@ class Fallback:
 
     async def run(self) -> None:
         """Works until it is cancelled. What goes wrong is told, and tried again unless it can never go right."""
-        while True:
-            await self._wait_until_due(starts=True)
-            try:
-                await self._run_server()
-                self._works = True
-                self._on_reply(FallbackChanged(False))
-            except VoxloopError as error:
-                self._works = False
-                self._on_reply(FallbackChanged(False, error.message))
-                await self._uplink.notify()
-                if not row_of(error).retryable:
-                    return
-                await asyncio.sleep(_RETRY_S)
+        try:
+            while True:
+                await self._wait_until_due(starts=True)
+                try:
+                    await self._run_server()
+                    self._on_reply(FallbackChanged(False))
+                except VoxloopError as error:
+                    self._on_reply(FallbackChanged(False, error.message))
+                    await self._fail()
+                    if not row_of(error).retryable:
+                        return
+                    await asyncio.sleep(_RETRY_S)
+        finally:
+            await self._fail()
+
+    async def _fail(self) -> None:
+        self._works = False
+        await self._uplink.notify()
 
     async def settle(self) -> None:
         """Waits until each segment that has ended has its text, from here or from the cloud; not if this fails."""

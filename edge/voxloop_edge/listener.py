@@ -101,7 +101,9 @@ async def _falling_back(fallback: Fallback, config: ClientConfig) -> AsyncIterat
         yield fallback
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
 
 
 async def _feed(

@@ -34,12 +34,19 @@ class OfflineCall:
         hello = pb.Hello()
         hello.CopyFrom(self._hello)
         hello.session_id, hello.resume_token, hello.interim_results = uuid.uuid4().hex, "", False
-        async for response in self._stub.Recognize(iter([pb.RecognizeRequest(hello=hello), *messages])):
-            match response.WhichOneof("payload"):
-                case "welcome":
-                    are_hotwords_ignored(hello, response.welcome)
-                case "transcript":
-                    return response.transcript
-                case "failure":
-                    raise from_failure(response.failure)
-        raise ModelError("the local server ended without a transcript")
+        transcript: pb.Transcript | None = None
+        call = self._stub.Recognize(iter([pb.RecognizeRequest(hello=hello), *messages]))
+        try:
+            async for response in call:
+                match response.WhichOneof("payload"):
+                    case "welcome":
+                        are_hotwords_ignored(hello, response.welcome)
+                    case "transcript":
+                        transcript = response.transcript
+                    case "failure":
+                        raise from_failure(response.failure)
+        finally:
+            call.cancel()
+        if transcript is None:
+            raise ModelError("the local server ended without a transcript")
+        return transcript

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from tests.e2e.conftest import ServerProcess, voxloop
 from tests.e2e.sessions import MOST_S, Heard, client_config
@@ -236,19 +237,26 @@ def wait_for(condition: Any) -> None:
 def test_a_device_that_falls_back_gives_its_own_text_and_uploads_later(
     server: ServerProcess, device: Device, expected: list[tuple[str, int, int]]
 ) -> None:
-    """The server dies between two halves of what is said, and comes back when the second half has its text."""
-    settings = {"client__fallback_bundle": server.bundle, "client__fallback_after_ms": 300}
+    """The server dies between two halves of what is said, and comes back when the second has its text."""
+    settings = {
+        "client__fallback_bundle": server.bundle,
+        "client__fallback_after_ms": 300,
+        "client__fallback_keep_ms": 1_000,
+    }
+    told = device.folder / "told"
     half = len(speech()) // 2
-    with subprocess.Popen(
-        device.command("listen", "--stdin", "s16le", "--fallback", "local"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(**settings),
-    ) as process:
+    with (
+        told.open("wb") as errors,
+        subprocess.Popen(
+            device.command("listen", "--stdin", "s16le", "--fallback", "local"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(**settings),
+        ) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stderr is not None
         process.stdin.write(speech()[:half])
         process.stdin.flush()
         wait_for(lambda: len(device.lines()) == SEGMENTS // 2)
@@ -260,9 +268,11 @@ def test_a_device_that_falls_back_gives_its_own_text_and_uploads_later(
         assert len(list(device.spool.glob("*/*.given"))) == SEGMENTS // 2
         server.start()
         wait_for(lambda: not list(device.spool.glob("*/*.given")))
+        wait_for(lambda: "the cloud transcribes again" in told.read_text())
+        assert psutil.Process(process.pid).children() == []
         process.stdin.close()
-        shown, told = process.stdout.read().decode().splitlines(), process.stderr.read().decode()
-        assert process.wait(60) == 0, told
+        shown = process.stdout.read().decode().splitlines()
+        assert process.wait(60) == 0, told.read_text()
     given, later = device.lines()[:SEGMENTS], device.lines()[SEGMENTS:]
     assert what_was_said(given) == expected
     assert [line["outcome"] for line in given] == ["transcript"] * SEGMENTS
@@ -272,7 +282,33 @@ def test_a_device_that_falls_back_gives_its_own_text_and_uploads_later(
     ]
     assert what_was_said(later) == expected[2:]
     assert shown == [text for text, _, _ in expected if text]
-    assert told.count("this device transcribes by itself") == 1, told
+    assert told.read_text().count("this device transcribes by itself") == 1, told.read_text()
+
+
+def test_a_local_server_that_dies_is_started_again(server: ServerProcess, device: Device) -> None:
+    server.kill()
+    with subprocess.Popen(
+        device.command("listen", "--stdin", "s16le", "--fallback", "local"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(client__fallback_bundle=server.bundle, client__fallback_after_ms=100),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(speech())
+        process.stdin.flush()
+        wait_for(lambda: len(device.lines()) == SEGMENTS)
+        (local,) = psutil.Process(process.pid).children()
+        local.kill()
+        process.stdin.write(speech())
+        process.stdin.flush()
+        wait_for(lambda: len(device.lines()) == 2 * SEGMENTS)
+        process.stdin.close()
+        told = process.stderr.read().decode()
+        assert process.wait(60) == 0, told
+    assert told.count("this device cannot transcribe by itself: the local server ended in the middle of the run") == 1
+    assert {line["route"] for line in device.lines()} == {"local"}
 
 
 def test_a_given_segment_of_a_killed_device_is_uploaded_and_not_shown_again(
