@@ -97,7 +97,7 @@ class ModelConfig(BaseModel):
 
     parameters: int = Field(ge=0, description="number of weights; 0 where it isn't known")
     quantization: str = Field(
-        description="none, nbits (MatMulNBits), int8-dynamic, or else; only the first two are recognised in batches"
+        description="none, nbits (MatMulNBits), int8-static, int8-dynamic, or else; the first three go in batches"
     )
 
 

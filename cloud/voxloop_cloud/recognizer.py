@@ -32,7 +32,7 @@ ORT_ERRORS: tuple[type[Exception], ...] = (
 )
 """All that onnxruntime raises; they have no common base of their own."""
 
-EXACT_QUANTIZATIONS = frozenset({"none", "nbits"})
+EXACT_QUANTIZATIONS = frozenset({"none", "nbits", "int8-static"})
 """Those in which a stream's values are its own, whatever company it has in a batch."""
 
 _LOG_ERRORS_ONLY = 3

@@ -11,13 +11,15 @@ import torch
 from voxloop_cloud.bundle import load_bundle
 from voxloop_cloud.checksums import write_checksums
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_proto.errors import ConfigError, ModelError
+from voxloop_proto.audio import level_dbfs
+from voxloop_proto.errors import ConfigError, DataError, ModelError
 from voxloop_training.commands.export import export
 from voxloop_training.export.audit import audit_of
 from voxloop_training.export.bundle_scores import score_bundle
 from voxloop_training.export.onnx_file import write_int8, write_onnx
 from voxloop_training.export.parity import ParityConfig, largest_differences
 from voxloop_training.export.renewed_bundle import renew_bundle
+from voxloop_training.export.static_int8 import calibration_clips
 from voxloop_training.features import Fbank
 from voxloop_training.model import ConformerCtc
 from voxloop_training.peers import Peers
@@ -113,7 +115,9 @@ def test_a_renewed_bundle_says_the_same_and_whose_figures_it_shows(bundle: Path,
     (bundle / "MODEL_CARD.md").write_text("# voxloop-en-small 0.1.0\n\nMeasured on a machine.\n")
     write_checksums(bundle)
     model = load_model(sorted((tmp_path / "run/checkpoints").glob("step-*.pt"))[-2:])
-    renew_bundle(bundle, tmp_path / "renewed", model, "0.1.1")
+    with pytest.raises(ConfigError, match="int8-static; name training clips with --calibrate"):
+        renew_bundle(bundle, tmp_path / "renewed", model, "0.1.1")
+    renew_bundle(bundle, tmp_path / "renewed", model, "0.1.1", [tmp_path / "data/tones/train.jsonl"])
     old, new = (load_bundle(path) for path in (bundle, tmp_path / "renewed"))
     assert (new.config.version, new.config.decoder) == ("0.1.1", old.config.decoder)
     audit = json.loads((new.path / "audit.json").read_text())
@@ -170,3 +174,26 @@ def test_the_average_of_checkpoints_is_their_mean(recipe: Recipe, corpus: Path, 
 def test_features_of_training_fit_the_model(small_model: ConformerCtc) -> None:
     features = Fbank()(torch.randn(1, 16_000))
     assert torch.isfinite(small_model(features, 8)[0]).all()
+
+
+def test_an_exported_bundle_says_the_same_of_a_stream_in_any_company(bundle: Path) -> None:
+    """With fixed scales not even a far louder neighbour moves a bit."""
+    recognizer = Recognizer(load_bundle(bundle))
+    assert recognizer.bundle.config.model.quantization == "int8-static"
+    assert recognizer.exact_batch is None
+    windows = np.random.default_rng(5).normal(-6, 3, (3, 35, 80)).astype(np.float32)
+    windows[1] += 9.0
+    alone = [recognizer.step([recognizer.start()], window[None])[0][0] for window in windows]
+    together, _ = recognizer.step([recognizer.start()] * 3, windows)
+    np.testing.assert_array_equal(together, np.stack(alone))
+
+
+def test_scales_come_from_clips_at_the_level_of_devices(corpus: Path) -> None:
+    clips = list(calibration_clips([corpus / "tones/train.jsonl"], target_dbfs=-23.0, clips=5))
+    assert len(clips) == 5
+    assert [round(level_dbfs(pcm)) for pcm in clips] == [-23] * 5
+    again = calibration_clips([corpus / "tones/train.jsonl"], target_dbfs=-23.0, clips=5)
+    assert all(np.array_equal(one, other) for one, other in zip(clips, again, strict=True))
+    (corpus / "empty.jsonl").write_text("")
+    with pytest.raises(DataError, match="has no rows"):
+        list(calibration_clips([corpus / "empty.jsonl"], -23.0))

@@ -19,6 +19,7 @@ from voxloop_training.export.bundle_scores import score_bundle
 from voxloop_training.export.onnx_file import write_int8, write_onnx
 from voxloop_training.export.parity import ParityConfig, largest_differences
 from voxloop_training.export.reference import reference_statistics
+from voxloop_training.export.static_int8 import calibration_clips, fix_scales
 from voxloop_training.model import ConformerCtc
 from voxloop_training.recipe import Recipe
 from voxloop_training.weights import hours_seen_of, load_model, recipe_of
@@ -95,8 +96,12 @@ def _write(
     tokens: Literal["characters", "phones"] = "phones" if graph else "characters"
     configs = {
         folder: bundle_config(recipe, name, version, parameters, kind, provenance, tokens)
-        for folder, kind in ((full, "none"), (int8, "int8-dynamic"))
+        for folder, kind in ((full, "none"), (int8, "int8-static"))
     }
+    windows = configs[int8].chunk
+    assert windows is not None, "an exported model streams"
+    clips = calibration_clips(manifests, configs[int8].normalization.target_dbfs)
+    fix_scales(int8 / MODEL_FILE, configs[int8].features, windows, clips)
     for folder, config in configs.items():
         write_bundle(folder, config, reference, {}, graph)
     differences = largest_differences(model, full / MODEL_FILE, int8 / MODEL_FILE, chunk)
