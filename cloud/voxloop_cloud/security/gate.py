@@ -72,7 +72,15 @@ class Gate(grpc.aio.ServerInterceptor):
                 _log.exception("gate.watch_failed")
 
     def _identify(self, context: Any) -> Caller:
-        return self._authenticator.identify(context.invocation_metadata() or (), context.auth_context(), _now())
+        """Who calls. A token that is not known may be a moment old: the file is looked at before it is refused."""
+        shown, peer = context.invocation_metadata() or (), context.auth_context()
+        try:
+            return self._authenticator.identify(shown, peer, _now())
+        except UnauthenticatedError:
+            if self._tokens is None or not self._tokens.refresh():
+                raise
+            self._end_revoked()
+        return self._authenticator.identify(shown, peer, _now())
 
     async def _let_in(
         self, caller: Caller, answer: _Answer, requests: AsyncIterator[Any], context: Any

@@ -227,6 +227,23 @@ def test_a_token_that_is_revoked_ends_its_open_streams_and_no_other(
     with_server(bundle, certificates, use, tokens)
 
 
+def test_a_token_counts_from_the_moment_of_its_issue(
+    bundle: str, certificates: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However seldom the file is looked at: a device may come at once with a new token."""
+    monkeypatch.setattr(gate, "WATCH_INTERVAL_S", 3600.0)
+
+    async def use(channel: grpc.aio.Channel) -> None:
+        await statuses(channel)
+        now = datetime.now(UTC)
+        text, record = make_token("attic", now, timedelta(days=1))
+        change_tokens(tokens, lambda book: book.add(record, now))
+        found = await statuses(channel, (("authorization", f"Bearer {text}"),))
+        assert found["GetServerInfo"] is grpc.StatusCode.OK
+
+    with_server(bundle, certificates, use, tokens)
+
+
 def test_a_token_that_was_replaced_asks_its_streams_to_come_again(
     bundle: str, certificates: Path, tokens: Path
 ) -> None:
