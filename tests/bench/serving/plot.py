@@ -24,7 +24,10 @@ def plot_curves(results: list[dict[str, Any]], target_ms: float, file: Path) -> 
             )
         axes.axhline(target_ms, color="0.5", linestyle="--", linewidth=1)
         axes.axvline(result["onnxruntime_streams"], color="0.5", linestyle=":", linewidth=1)
-        axes.text(result["onnxruntime_streams"], 3.0, " plain loop", color="0.4", fontsize=8)
+        axes.text(
+            result["onnxruntime_streams"], 0.03, "plain loop ", transform=axes.get_xaxis_transform(),
+            color="0.4", fontsize=8, ha="right",
+        )  # fmt: skip
         axes.set(
             yscale="log", xlabel="people who speak at once", title=f"{result['bundle']}, {result['cores']} core(s)"
         )
