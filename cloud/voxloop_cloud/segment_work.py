@@ -43,6 +43,7 @@ class SegmentWork:
         self._queue = queue
         self._inbox: list[Pcm] = []
         self._inbox_samples = 0
+        self._unheard_samples = 0
         self._wanted_samples = recognition.wanted_samples()
         self._ended = False
         self._is_busy = False
@@ -56,8 +57,8 @@ class SegmentWork:
 
     @property
     def waiting_samples(self) -> int:
-        """Sound that was pushed while there was enough for a window, and that nobody has listened to yet."""
-        return self._inbox_samples if self._is_busy else 0
+        """Sound that was pushed and is in no text yet, while there is a window's worth of it."""
+        return self._inbox_samples + self._unheard_samples if self._is_busy else 0
 
     def push(self, pcm: Pcm) -> None:
         """Takes sound, (N,) float32 in [-1, 1], N of any size, and returns at once.
@@ -126,6 +127,7 @@ class SegmentWork:
         self._waited_ms = (time.perf_counter() - self._ready_since_s) * 1000.0
         for pcm in inbox:
             self._recognition.push(pcm)
+        self._unheard_samples = self._recognition.samples - self._recognition.recognized_samples
         if ended and not self._recognition.has_ended:
             self._recognition.finish()
         return self._recognition.next_window()

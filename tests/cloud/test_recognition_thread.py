@@ -136,6 +136,25 @@ def test_sound_below_a_windows_length_disturbs_nobody(recognizer: Recognizer) ->
     run(test())
 
 
+def test_sound_that_is_ahead_of_the_recognizer_is_counted_until_it_is_recognised(recognizer: Recognizer) -> None:
+    """Also what the thread has taken already: a session that sends faster than it is heard is held up by it."""
+
+    async def test() -> None:
+        steps = GatedSteps(recognizer)
+        async with RecognitionThread(steps) as thread:
+            work = thread.start(SegmentRecognition(recognizer))
+            work.push(babble(3000))
+            await steps.has_begun()
+            assert work.waiting_samples == len(babble(3000))
+            work.push(babble(500))
+            assert work.waiting_samples == len(babble(3500))
+            steps.open()
+            await work.settled()
+            assert work.waiting_samples == 0
+
+    run(test())
+
+
 def test_whose_segment_has_ended_comes_first(recognizer: Recognizer) -> None:
     async def test() -> None:
         steps = GatedSteps(recognizer)

@@ -49,7 +49,7 @@ def calibrate(
     """Measure how many devices may speak at once, and write it where `voxloop serve` finds it.
 
     Starts a server of its own on a free port of this machine and lets more and more devices speak to it without a
-    pause, until their texts come too late: two to three minutes. Do nothing else on the machine meanwhile. The devices
+    pause, until their texts come too late: some minutes. Do nothing else on the machine meanwhile. The devices
     run here, too, and take some of it, so the server alone bears a little more.
 
     `voxloop serve` with the same bundle and number of workers then refuses whom it could not serve in time. To see

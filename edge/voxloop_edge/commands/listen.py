@@ -11,6 +11,15 @@ from typing import Annotated, BinaryIO, Literal, cast
 
 import typer
 
+from voxloop_edge.commands.connection_flags import (
+    Ca,
+    Certificate,
+    Insecure,
+    Key,
+    Server,
+    TokenFile,
+    connection_settings,
+)
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.fallback import check_fallback
 from voxloop_edge.hotword_file import read_hotword_file
@@ -25,18 +34,12 @@ def listen(
     device: Annotated[
         str | None, typer.Option(help="microphone: a number or part of a name from --list-devices")
     ] = None,
-    server: Annotated[str | None, typer.Option(help="address of the server (default 127.0.0.1:50051)")] = None,
-    ca: Annotated[
-        Path | None, typer.Option(help="CA of the server's certificate (PEM; default: the public ones)", metavar="FILE")
-    ] = None,
-    token_file: Annotated[Path | None, typer.Option(help="file that holds this device's token", metavar="FILE")] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(help="this device's certificate (PEM), if the server asks for one", metavar="FILE")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="the private key of --certificate (PEM)", metavar="FILE")] = None,
-    insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="plaintext, to a server on this machine alone")
-    ] = None,
+    server: Server = None,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    insecure: Insecure = None,
     codec: Annotated[str | None, typer.Option(help="pcm16 or opus (a tenth of the bytes)")] = None,
     stdin: Annotated[
         str | None, typer.Option(help="read raw samples from standard input instead: s16le or f32le", metavar="FORMAT")
@@ -84,12 +87,7 @@ def listen(
         typer.echo("\n".join(names()))
         return
     flags = {
-        "client.server": server,
-        "client.tls.ca": ca,
-        "client.tls.certificate": certificate,
-        "client.tls.key": key,
-        "client.token_file": token_file,
-        "client.insecure": insecure,
+        **connection_settings(server, ca, token_file, certificate, key, insecure),
         "encoder.codec": codec,
         "spool.dir": spool,
         "transcripts": transcripts,

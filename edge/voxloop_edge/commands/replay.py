@@ -8,6 +8,15 @@ from typing import Annotated
 
 import typer
 
+from voxloop_edge.commands.connection_flags import (
+    Ca,
+    Certificate,
+    Insecure,
+    Key,
+    Server,
+    TokenFile,
+    connection_settings,
+)
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.display import ReplayProgress, print_report
 from voxloop_edge.hotword_file import read_hotword_file
@@ -23,18 +32,12 @@ def replay(
     sources: Annotated[
         list[Path], typer.Argument(help="audio files, folders of them, or JSONL manifests", metavar="SOURCE...")
     ],
-    server: Annotated[str | None, typer.Option(help="address of a running server (default 127.0.0.1:50051)")] = None,
-    ca: Annotated[
-        Path | None, typer.Option(help="CA of the server's certificate (PEM; default: the public ones)", metavar="FILE")
-    ] = None,
-    token_file: Annotated[Path | None, typer.Option(help="file that holds this device's token", metavar="FILE")] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(help="this device's certificate (PEM), if the server asks for one", metavar="FILE")
-    ] = None,
-    key: Annotated[Path | None, typer.Option(help="the private key of --certificate (PEM)", metavar="FILE")] = None,
-    insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="plaintext, to a server on this machine alone")
-    ] = None,
+    server: Server = None,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    insecure: Insecure = None,
     local: Annotated[bool, typer.Option("--local", help="start a server for this replay and stop it after")] = False,
     bundle: Annotated[str | None, typer.Option(help="bundle for --local: a folder or a name")] = None,
     realtime: Annotated[
@@ -66,12 +69,7 @@ def replay(
     """
     _check(server, local, bundle, report, plots)
     flags = {
-        "client.server": server,
-        "client.tls.ca": ca,
-        "client.tls.certificate": certificate,
-        "client.tls.key": key,
-        "client.token_file": token_file,
-        "client.insecure": insecure,
+        **connection_settings(server, ca, token_file, certificate, key, insecure),
         "hotwords": read_hotword_file(hotwords) if hotwords else None,
         "hotwords_only": only_hotwords or None,
     }

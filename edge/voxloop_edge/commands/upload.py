@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 from voxloop_edge.channel import open_channel
+from voxloop_edge.commands.connection_flags import (
+    Ca,
+    Certificate,
+    Insecure,
+    Key,
+    Server,
+    TokenFile,
+    connection_settings,
+)
 from voxloop_edge.device_config import DeviceConfig
 from voxloop_edge.notice import notice
 from voxloop_edge.replies import LinkChanged, Reply, TranscriptArrived
@@ -24,14 +33,12 @@ def upload(
     transcripts: Annotated[
         Path | None, typer.Option(help="append each transcript to this file, as a JSON line", metavar="FILE")
     ] = None,
-    server: Annotated[str | None, typer.Option(help="address of the server (default 127.0.0.1:50051)")] = None,
-    ca: Annotated[
-        Path | None, typer.Option(help="CA of the server's certificate (PEM; default: the public ones)", metavar="FILE")
-    ] = None,
-    token_file: Annotated[Path | None, typer.Option(help="file that holds this device's token", metavar="FILE")] = None,
-    insecure: Annotated[
-        bool | None, typer.Option("--insecure", help="plaintext, to a server on this machine alone")
-    ] = None,
+    server: Server = None,
+    ca: Ca = None,
+    token_file: TokenFile = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    insecure: Insecure = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
 ) -> None:
     """Send what is left in the spool, and print its transcripts.
@@ -43,10 +50,7 @@ def upload(
     flags = {
         "spool.dir": spool,
         "transcripts": transcripts,
-        "client.server": server,
-        "client.tls.ca": ca,
-        "client.token_file": token_file,
-        "client.insecure": insecure,
+        **connection_settings(server, ca, token_file, certificate, key, insecure),
     }
     settings = read_settings(DeviceConfig, config, os.environ, flags)
     if settings.spool.dir is None or not settings.spool.dir.is_dir():
