@@ -67,7 +67,9 @@ class Device:
         return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines()]
 
     def spooled(self) -> list[Path]:
-        return sorted(self.spool.glob("*/*.segment"))
+        """Segments on disk. A session's folder may go while one looks, which os.walk bears and Path.glob does not."""
+        found = (Path(folder) / name for folder, _, names in os.walk(self.spool) for name in names)
+        return sorted(path for path in found if path.suffix == ".segment")
 
 
 def run(command: list[str], sound: bytes, settings: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
