@@ -20,7 +20,7 @@ from voxloop_proto.v1 import voxloop_pb2 as pb
 if TYPE_CHECKING:  # at run time only bundles of phones load what searches
     from voxloop_cloud.hotwords import Hotwords
 
-MAX_EXACT_BATCH = 8
+MAX_EXACT_BATCH = 16
 """Beyond it a core gains little more (docs/decisions/0006) and the last in a batch waits longer."""
 
 

@@ -13,14 +13,14 @@ class DecoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    beam: float = Field(12.0, gt=0, le=100, description="paths worse than the best by more than this are dropped, nats")
+    beam: float = Field(10.0, gt=0, le=100, description="paths worse than the best by more than this are dropped, nats")
     max_active: int = Field(2000, ge=20, le=100_000, description="most states that are kept after a frame")
     acoustic_scale: float = Field(
         1.0, gt=0, le=20, description="weight of the model's log-probabilities; best of 0.8 to 1.5 on the dev sets"
     )
     word_insertion: float = Field(-0.5, ge=-20, le=20, description="reward of each word, nats; above 0 for more words")
     blank_threshold: float = Field(
-        0.98, gt=0, le=1, description="of neighbouring frames whose blank is likelier than this, only the first counts"
+        0.95, gt=0, le=1, description="of neighbouring frames whose blank is likelier than this, only the first counts"
     )
     commit_ms: float = Field(
         1000.0, ge=0, le=60_000, description="a word that ended so long ago in the best path will not change any more"

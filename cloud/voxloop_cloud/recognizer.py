@@ -1,5 +1,6 @@
 """The acoustic model: windows of features and a state in, log-probabilities and the next state out."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,10 @@ import numpy.typing as npt
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from voxloop_cloud.batch_memory import BatchMemory
 from voxloop_cloud.bundle import MODEL_FILE, Bundle
 from voxloop_cloud.decoding import open_decoding
 from voxloop_cloud.model_layout import CacheShapes, Tensor, check_layout
-from voxloop_cloud.stream_memory import StreamMemory
 from voxloop_proto.errors import ContractError, ModelError
 
 ORT_ERRORS: tuple[type[Exception], ...] = (
@@ -36,6 +37,10 @@ EXACT_QUANTIZATIONS = frozenset({"none", "nbits", "int8-static"})
 """Those in which a stream's values are its own, whatever company it has in a batch."""
 
 _LOG_ERRORS_ONLY = 3
+_LEFT_OUT_OF_INT8 = ["ConstantFolding"]
+"""It multiplies the fixed scales of sound and weights ahead of time; then nothing shows that product, cast and sums are
+one operator, MatMulIntegerToFloat, which takes a tenth off a step. What else it would fold is tiny in our export."""
+
 _TRIED_STEPS = 12
 """More than fill the cache of any model that we export."""
 
@@ -52,8 +57,6 @@ class State:
     """
 
     caches: tuple[npt.NDArray[Any], ...]
-    memory: StreamMemory | None = None
-    """Where the caches are, if they are bound to their place."""
 
 
 class Recognizer:
@@ -65,11 +68,13 @@ class Recognizer:
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         """threads: of one `step`; more streams at once are better served by more calls at once."""
         self.bundle = bundle
-        self._session = open_session(bundle.path / MODEL_FILE, threads)
+        left_out = _LEFT_OUT_OF_INT8 if bundle.config.model.quantization == "int8-static" else []
+        self._session = open_session(bundle.path / MODEL_FILE, threads, left_out)
         self._start = _start_state(_check(bundle, self._session))
         self._inputs = [tensor.name for tensor in self._session.get_inputs()]
         log_probs, *others = [tensor.name for tensor in self._session.get_outputs()]
         self._outputs = [log_probs, *others[1:]]  # not the lengths: they follow from the window's
+        self._of_thread = threading.local()
         self._try_out()
         self.shares_cache = self._find_out_sharing()
         self.decoding = open_decoding(bundle)
@@ -95,56 +100,60 @@ class Recognizer:
         """Recognises the next window of each of B streams.
 
         windows: (B, window_frames, mel_bins) float32. Returns log-probabilities (B, T', V) float32 and the next
-        states. used_up: the given states are not needed any more, so that a lone stream's may be written over.
-        Raises ModelError if the model fails.
+        states. used_up: nobody needs the given states any more, so that they may be written over. Raises ModelError if
+        the model fails.
 
         Each stream's values are its own, whatever company it has, up to `exact_batch` streams. Beyond it: with
         activations quantized per tensor (int8-dynamic) log-probabilities moved by up to 0.13 with 8 streams.
         """
-        if used_up and len(states) == 1 and self.shares_cache is not None:
-            return self._step_in_place(states[0], windows)
-        log_probs, following = self._run(states, windows)
-        whole = self.bundle.config.whole
-        return log_probs[:, : whole.outputs_of(windows.shape[1])] if whole else log_probs, following
-
-    def _step_in_place(
-        self, state: State, windows: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], list[State]]:
-        window = windows.transpose(0, 2, 1)
-        memory = state.memory or StreamMemory(self._session, state.caches, window.shape, bool(self.shares_cache))
         try:
-            log_probs = memory.step(window)
-        except ORT_ERRORS as error:
-            raise ModelError(f"the model of {self.bundle.label} failed on a window: {error}") from error
-        return log_probs, [State(memory.caches, memory)]
-
-    def _run(
-        self, states: Sequence[State], windows: npt.NDArray[np.float32]
-    ) -> tuple[npt.NDArray[np.float32], list[State]]:
-        state = states[0] if len(states) == 1 else _stack(states)
-        inputs = (
-            np.ascontiguousarray(windows.transpose(0, 2, 1)),
-            np.full(len(states), windows.shape[1], np.int64),
-            *state.caches,
-        )
-        try:
-            log_probs, *caches = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+            if whole := self.bundle.config.whole:
+                return self._run(windows)[0][:, : whole.outputs_of(windows.shape[1])], list(states)
+            following = [self._following(state, used_up) for state in states]
+            given, written = ([state.caches for state in each] for each in (states, following))
+            return self._memory().step(windows, given, written), following
         except ORT_ERRORS as error:
             raise ModelError(f"the model of {self.bundle.label} failed on a batch of {len(states)}: {error}") from error
-        following = State(tuple(caches))
-        return log_probs, [following] if len(states) == 1 else _unstack(following, len(states))
+
+    def _following(self, state: State, used_up: bool) -> State:
+        """Where the next state is written to."""
+        if used_up and state is not self._start:
+            return state
+        return State(tuple(np.empty_like(cache) for cache in state.caches))
+
+    def _memory(self) -> BatchMemory:
+        """This thread's."""
+        found: BatchMemory | None = getattr(self._of_thread, "memory", None)
+        if found is None:
+            found = self._of_thread.memory = self._new_memory(self.shares_cache)
+        return found
+
+    def _new_memory(self, shares_cache: bool) -> BatchMemory:
+        config = self.bundle.config
+        assert config.chunk is not None, "an offline model has no caches"
+        shape = (config.features.mel_bins, config.chunk.window_frames)
+        return BatchMemory(self._session, self._start.caches, shape, shares_cache)
+
+    def _run(self, windows: npt.NDArray[np.float32]) -> list[npt.NDArray[Any]]:
+        """Log-probabilities and next caches of streams that have heard nothing before these windows."""
+        streams, frames, _ = windows.shape
+        inputs = (
+            np.ascontiguousarray(windows.transpose(0, 2, 1)),
+            np.full(streams, frames, np.int64),
+            *(np.repeat(cache, streams, axis=0) for cache in self._start.caches),
+        )
+        outputs: list[npt.NDArray[Any]] = self._session.run(self._outputs, dict(zip(self._inputs, inputs, strict=True)))
+        return outputs
 
     def _try_out(self) -> None:
         """One step on silence: what the layout promises must come out, and the first real step is not a slow one."""
         config, file = self.bundle.config, self.bundle.path / MODEL_FILE
         frames = config.chunk.window_frames if config.chunk else _TRIED_OUTPUTS * config.windows.subsampling_factor
         try:
-            log_probs, (state,) = self._run(
-                [self._start], np.full((1, frames, config.features.mel_bins), -10.0, np.float32)
-            )
-        except ModelError as error:
-            raise ContractError(f"{file}: {error.message}; export it again") from error
-        found = (log_probs.shape, *(cache.shape for cache in state.caches))
+            log_probs, *following = self._run(np.full((1, frames, config.features.mel_bins), -10.0, np.float32))
+        except ORT_ERRORS as error:
+            raise ContractError(f"{file}: the model failed on a batch of 1, of silence: {error}; export it again") from error
+        found = (log_probs.shape, *(cache.shape for cache in following))
         caches = [cache.shape for cache in self._start.caches]
         outputs = config.windows.outputs_of(frames)
         # An offline model may count a remainder that isn't there; `step` leaves it off.
@@ -160,25 +169,31 @@ class Recognizer:
         if not np.isfinite(log_probs).all():
             raise ContractError(f"{file} gives values that are not finite; export it from a good checkpoint")
 
-    def _find_out_sharing(self) -> bool | None:
-        """Whether a step may write the attention's cache over the one that it reads; None for a model without caches.
+    def _find_out_sharing(self) -> bool:
+        """Whether a step may write the attention's cache over the one that it reads.
 
-        No graph says so of itself, so a stream is recognised both ways: the order of a session's work is fixed, and
+        No graph says so of itself, so a batch is recognised both ways: the order of a session's work is fixed, and
         what was written too early would be heard.
         """
         config = self.bundle.config
         if config.chunk is None:
-            return None
-        shape = (_TRIED_STEPS, 1, config.features.mel_bins, config.chunk.window_frames)
-        windows = np.random.default_rng(0).standard_normal(shape, np.float32) * np.float32(3.0) - np.float32(8.0)
-        apart, shared = (
-            StreamMemory(self._session, self._start.caches, windows[0].shape, shares) for shares in (False, True)
-        )
-        return all(np.array_equal(apart.step(window), shared.step(window)) for window in windows)
+            return False
+        shape = (_TRIED_STEPS, self.exact_batch or 2, config.chunk.window_frames, config.features.mel_bins)
+        steps = np.random.default_rng(0).standard_normal(shape, np.float32) * np.float32(3.0) - np.float32(8.0)
+        apart, shared = (self._hear(self._new_memory(shares), steps) for shares in (False, True))
+        return bool(np.array_equal(apart, shared))
+
+    def _hear(self, memory: BatchMemory, steps: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Log-probabilities of streams from their start, (S, B, window_frames, mel_bins) -> (S, B, T', V)."""
+        caches = [tuple(cache.copy() for cache in self._start.caches) for _ in steps[0]]
+        return np.stack([memory.step(windows, caches, caches) for windows in steps])
 
 
-def open_session(file: Path, threads: int = 1) -> ort.InferenceSession:
-    """An ONNX file, loaded for the CPU. Raises ContractError if onnxruntime can't."""
+def open_session(file: Path, threads: int = 1, left_out: Sequence[str] = ()) -> ort.InferenceSession:
+    """An ONNX file, loaded for the CPU. left_out: onnxruntime's optimizers, by name, that would do harm.
+
+    Raises ContractError if onnxruntime can't load it.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -186,7 +201,13 @@ def open_session(file: Path, threads: int = 1) -> ort.InferenceSession:
     options.log_severity_level = _LOG_ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = ort.InferenceSession(
+            str(file),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(left_out),
+            enable_fallback=0,
+        )
         _ = tensors_of(session), session.get_modelmeta().custom_metadata_map  # here it shows if a name is no text
     except ORT_ERRORS as error:
         raise ContractError(
@@ -222,13 +243,3 @@ def _start_state(shapes: CacheShapes | None) -> State:
         return State(())
     channel, time = np.zeros((1, *shapes.channel), np.float32), np.zeros((1, *shapes.time), np.float32)
     return State((channel, time, np.zeros(1, np.int64)))
-
-
-def _stack(states: Sequence[State]) -> State:
-    caches = zip(*(state.caches for state in states), strict=True)
-    return State(tuple(np.concatenate(of_all) for of_all in caches))
-
-
-def _unstack(state: State, streams: int) -> list[State]:
-    """One state per stream; copies, as a view of one row would keep the whole batch in memory."""
-    return [State(tuple(cache[row : row + 1].copy() for cache in state.caches)) for row in range(streams)]

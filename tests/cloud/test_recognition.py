@@ -1,5 +1,7 @@
 """Streaming equals offline, however the sound is cut; a batch equals its streams one by one."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxloop_cloud.bundle import Bundle
-from voxloop_cloud.decoder import Decoded
+from voxloop_cloud.decoder import Decoded, LogProbs
 from voxloop_cloud.recognition import SegmentRecognition, transcribe
 from voxloop_cloud.recognizer import Recognizer, State
 from voxloop_cloud.testing import babble
@@ -158,19 +160,43 @@ def test_streaming_equals_offline_for_a_real_bundle(real_bundle: Bundle) -> None
 
 @pytest.mark.parametrize("shares_cache", [True, False])
 def test_states_that_are_used_up_give_the_same_values_and_leave_the_start_alone(
-    recognizer: Recognizer, shares_cache: bool, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, shares_cache: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Streams in turns, each written over in its own memory: whether or not a cache may be shared is found out."""
+    """Streams in batches of all sizes: whether or not a cache may be read and written at one place is found out."""
+    recognizer = Recognizer(bundle)
     assert recognizer.shares_cache, "the tiny model's graph allows it; else half of this shows nothing"
     monkeypatch.setattr(recognizer, "shares_cache", shares_cache)
-    windows = np.random.default_rng(3).normal(-8, 3, (12, 3, 1, 35, 80)).astype(np.float32)
-    kept, used = ([recognizer.start() for _ in range(3)] for _ in range(2))
-    for step in windows:
-        for stream, window in enumerate(step):
-            expected, (kept[stream],) = recognizer.step([kept[stream]], window)
-            found, (used[stream],) = recognizer.step([used[stream]], window, used_up=True)
-            np.testing.assert_array_equal(found, expected)
+    random = np.random.default_rng(3)
+    kept, used = ([recognizer.start() for _ in range(5)] for _ in range(2))
+    for _ in range(30):
+        streams = random.permutation(5)[: random.integers(1, 6)]
+        windows = random.normal(-8, 3, (len(streams), 35, 80)).astype(np.float32)
+        singles = [
+            recognizer.step([kept[stream]], window[None]) for stream, window in zip(streams, windows, strict=True)
+        ]
+        found, following = recognizer.step([used[stream] for stream in streams], windows, used_up=True)
+        for row, stream in enumerate(streams):
+            expected, (kept[stream],) = singles[row]
+            used[stream] = following[row]
+            np.testing.assert_allclose(found[row], expected[0], atol=TOLERANCE)
     assert not any(cache.any() for cache in recognizer.start().caches)
+
+
+def test_threads_step_at_once_and_disturb_nobody(bundle: Bundle) -> None:
+    recognizer = Recognizer(bundle)
+    windows = np.random.default_rng(5).normal(-8, 3, (40, 1, 35, 80)).astype(np.float32)
+
+    def hear(order: int) -> list[LogProbs]:
+        state, heard = recognizer.start(), []
+        for window in windows[::order]:
+            log_probs, (state,) = recognizer.step([state], window, used_up=True)
+            heard.append(log_probs)
+        return heard
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(hear, [1, -1] * 4))
+    for order, heard in zip([1, -1] * 4, together, strict=True):
+        np.testing.assert_array_equal(heard, hear(order))
 
 
 def test_the_default_bundle_is_written_over_in_place(real_bundle: Bundle) -> None:
