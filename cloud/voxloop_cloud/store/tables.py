@@ -1,0 +1,215 @@
+"""The tables: one wide row for each utterance, and what people and rules decided.
+
+Times are Unix seconds, UTC. Text and sound stand here only with the device's consent; numbers do always.
+A change of a table is a new file in migrations/ (docs/store.md).
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys up by itself
+
+
+def _utterance() -> "Column[int]":
+    return Column("utterance_id", _ID, ForeignKey("utterances.id", ondelete="CASCADE"), nullable=False, index=True)
+
+
+UTTERANCES: Final = Table(
+    "utterances",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    # who and when
+    Column("session_id", String(64), nullable=False),
+    Column("segment_id", BigInteger, nullable=False),
+    Column("device_id", String(64), nullable=False),
+    Column("arrived_s", Float, nullable=False),
+    # slices
+    Column("device_kind", String(64), nullable=False, default=""),
+    Column("app_version", String(64), nullable=False, default=""),
+    Column("vad_kind", String(32), nullable=False, default=""),
+    Column("vad_version", String(64), nullable=False, default=""),
+    Column("vad_threshold", Float),
+    Column("locale", String(35), nullable=False, default=""),
+    # what was agreed to
+    Column("keeps_audio", Boolean, nullable=False, default=False),
+    Column("keeps_text", Boolean, nullable=False, default=False),
+    Column("may_train", Boolean, nullable=False, default=False),
+    # who answered
+    Column("bundle", String(129), nullable=False),  # NAME@VERSION
+    Column("route", String(16), nullable=False),  # primary, canary, human, local
+    Column("policy_version", Integer),
+    # input: of the sound as the device measured it, then as it came
+    Column("duration_ms", Float, nullable=False),
+    Column("start_sample", BigInteger, nullable=False),
+    Column("raw_level_dbfs", Float),
+    Column("applied_gain_db", Float),
+    Column("clipped_ratio", Float),
+    Column("voiced_ratio", Float),
+    Column("snr_db", Float),
+    Column("level_dbfs", Float),
+    Column("padding_before_ms", Float),
+    Column("padding_after_ms", Float),
+    Column("normalization_target_dbfs", Float),  # null: not normalized
+    Column("feature_mean", Float),  # over all frames and bins
+    Column("feature_deviation", Float),
+    # output
+    Column("text", Text),
+    Column("is_null", Boolean, nullable=False, default=False),
+    Column("word_count", Integer, nullable=False, default=0),
+    Column("confidence", Float),
+    Column("characters_per_s", Float),
+    Column("end_reason", String(16), nullable=False, default=""),
+    Column("failure", String(24)),  # the contract's code, if there is no transcript
+    # software
+    Column("timings", JSON, nullable=False, default=dict),  # stage: [busy_ms, wait_ms], the device's too
+    Column("server_latency_ms", Float),
+    # what became of it
+    Column("outcome", String(16)),  # redone, typed, clicked, corrected
+    Column("redone_in_segment", BigInteger),
+    Column("redo_probability", Float),  # what the detector makes of the next segment
+    Column("corrected_text", Text),  # typed instead, or corrected to
+    Column("clip", String(200)),  # key of the sound in the clip store
+    UniqueConstraint("session_id", "segment_id"),
+    Index(None, "arrived_s"),
+    Index(None, "device_id", "arrived_s"),
+    Index(None, "bundle", "arrived_s"),
+)
+
+SHADOWS: Final = Table(
+    "shadows",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    _utterance(),
+    Column("bundle", String(129), nullable=False),
+    Column("text", Text),
+    Column("is_null", Boolean, nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("busy_ms", Float, nullable=False),
+    Column("disagreement_errors", Integer, nullable=False),  # words that differ from the primary's text
+    Column("disagreement_words", Integer, nullable=False),  # of so many
+    UniqueConstraint("utterance_id", "bundle"),
+)
+
+LABELS: Final = Table(
+    "labels",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    _utterance(),
+    Column("text", Text, nullable=False),
+    Column("author", String(64), nullable=False),
+    Column("created_s", Float, nullable=False),
+    Column("source", String(16), nullable=False),  # review, console, device, import
+)
+
+TAGS: Final = Table(
+    "tags",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    _utterance(),
+    Column("tag", String(64), nullable=False, index=True),
+    Column("author", String(64), nullable=False),
+    Column("created_s", Float, nullable=False),
+    UniqueConstraint("utterance_id", "tag"),
+)
+
+REVIEWS: Final = Table(
+    "reviews",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    _utterance(),
+    Column("state", String(16), nullable=False, index=True),  # waiting, claimed, answered, expired
+    Column("reason", String(200), nullable=False),
+    Column("suggested_text", Text),
+    Column("created_s", Float, nullable=False),
+    Column("due_s", Float, nullable=False),
+    Column("claimed_by", String(64)),
+    Column("claimed_until_s", Float),
+    Column("answer", Text),
+    Column("answered_s", Float),
+)
+
+POLICIES: Final = Table(
+    "policies",
+    METADATA,
+    Column("version", Integer, primary_key=True),
+    Column("created_s", Float, nullable=False),
+    Column("author", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+VERDICTS: Final = Table(
+    "verdicts",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("created_s", Float, nullable=False, index=True),
+    Column("bundle", String(129), nullable=False),
+    Column("against", String(129), nullable=False),
+    Column("kind", String(16), nullable=False),  # promote, hold, roll back
+    Column("policy_version", Integer, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+ALARMS: Final = Table(
+    "alarms",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("rule", String(100), nullable=False, index=True),
+    Column("severity", String(16), nullable=False),
+    Column("fired_s", Float, nullable=False, index=True),
+    Column("resolved_s", Float),
+    Column("value", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("labels", JSON, nullable=False, default=dict),
+)
+
+THRESHOLD_CHANGES: Final = Table(
+    "threshold_changes",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("rule", String(100), nullable=False, index=True),
+    Column("changed_s", Float, nullable=False),
+    Column("author", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("before", Float),
+    Column("after", Float, nullable=False),
+)
+
+DRIFTS: Final = Table(
+    "drifts",
+    METADATA,
+    Column("id", _ID, primary_key=True),
+    Column("found_s", Float, nullable=False, index=True),
+    Column("metric", String(64), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("slice", String(130), nullable=False, default=""),  # NAME=VALUE, or all
+    Column("against", String(16), nullable=False),  # reference, last week
+    Column("kind", String(16), nullable=False),  # sudden, gradual
+    Column("effect", Float, nullable=False),
+    Column("report", JSON, nullable=False),
+)
