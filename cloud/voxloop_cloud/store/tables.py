@@ -47,22 +47,24 @@ UTTERANCES: Final = Table(
     Column("segment_id", BigInteger, nullable=False),
     Column("device_id", String(64), nullable=False),
     Column("arrived_s", Float, nullable=False),
-    # slices
-    Column("device_kind", String(64), nullable=False, default=""),
-    Column("app_version", String(64), nullable=False, default=""),
-    Column("vad_kind", String(32), nullable=False, default=""),
-    Column("vad_version", String(64), nullable=False, default=""),
+    # slices (as wide as message_limits.py lets them be)
+    Column("device_kind", String(128), nullable=False, default=""),
+    Column("app_version", String(128), nullable=False, default=""),
+    Column("vad_kind", String(64), nullable=False, default=""),
+    Column("vad_version", String(128), nullable=False, default=""),
     Column("vad_threshold", Float),
-    Column("locale", String(35), nullable=False, default=""),
+    Column("locale", String(64), nullable=False, default=""),
     # what was agreed to
     Column("keeps_audio", Boolean, nullable=False, default=False),
     Column("keeps_text", Boolean, nullable=False, default=False),
     Column("may_train", Boolean, nullable=False, default=False),
+    Column("terms_version", String(128), nullable=False, default=""),
     # who answered
     Column("bundle", String(129), nullable=False),  # NAME@VERSION
     Column("route", String(16), nullable=False),  # primary, canary, human, local
     Column("policy_version", Integer),
     # input: of the sound as the device measured it, then as it came
+    Column("codec", String(16), nullable=False, default=""),  # pcm16, opus
     Column("duration_ms", Float, nullable=False),
     Column("start_sample", BigInteger, nullable=False),
     Column("raw_level_dbfs", Float),
@@ -71,8 +73,10 @@ UTTERANCES: Final = Table(
     Column("voiced_ratio", Float),
     Column("snr_db", Float),
     Column("level_dbfs", Float),
-    Column("padding_before_ms", Float),
+    Column("padding_before_ms", Float),  # as the device is set
     Column("padding_after_ms", Float),
+    Column("pre_roll_ms", Float),  # as it was: sound before the first voiced frame, and after the last
+    Column("after_voice_ms", Float),
     Column("normalization_target_dbfs", Float),  # null: not normalized
     Column("feature_mean", Float),  # over all frames and bins
     Column("feature_deviation", Float),
@@ -94,9 +98,31 @@ UTTERANCES: Final = Table(
     Column("corrected_text", Text),  # typed instead, or corrected to
     Column("clip", String(200)),  # key of the sound in the clip store
     UniqueConstraint("session_id", "segment_id"),
-    Index(None, "arrived_s"),
     Index(None, "device_id", "arrived_s"),
     Index(None, "bundle", "arrived_s"),
+)
+
+SEARCHED: Final = (
+    *("arrived_s", "bundle", "route", "device_kind", "vad_kind", "app_version", "locale", "outcome", "failure", "is_null"),
+    *("redo_probability", "confidence"),
+)
+"""What the console filters and counts by."""
+
+# In order of time, and narrow: a filter that hardly any utterance passes, and a count over all of them, read this index
+# and not the wide rows (docs/store.md). PostgreSQL allows no text of any length in an index.
+SEARCH_INDEX: Final = Index(
+    "ix_utterances_search", *(UTTERANCES.c[name] for name in SEARCHED), UTTERANCES.c.device_id, UTTERANCES.c.text
+).ddl_if(dialect="sqlite")
+Index("ix_utterances_time", *(UTTERANCES.c[name] for name in SEARCHED), UTTERANCES.c.device_id).ddl_if(
+    dialect="postgresql"
+)
+
+ERASURES: Final = Table(
+    "erasures",
+    METADATA,
+    # a digest of the device's id (records/clip_key.py): who was erased is not remembered by name
+    Column("device", String(32), primary_key=True),
+    Column("erased_s", Float, nullable=False, index=True),  # what arrived before is not kept
 )
 
 SHADOWS: Final = Table(
