@@ -205,13 +205,22 @@ ALARMS: Final = Table(
     "alarms",
     METADATA,
     Column("id", _ID, primary_key=True),
+    Column("instance", String(64), nullable=False, default=""),  # the server that watched
     Column("rule", String(100), nullable=False, index=True),
     Column("severity", String(16), nullable=False),
     Column("fired_s", Float, nullable=False, index=True),
     Column("resolved_s", Float),
-    Column("value", Float, nullable=False),
+    Column("value", Float),  # null: it fired because the data were missing
     Column("threshold", Float, nullable=False),
     Column("labels", JSON, nullable=False, default=dict),
+)
+
+ALARM_STATES: Final = Table(
+    "alarm_states",
+    METADATA,
+    Column("instance", String(64), primary_key=True),
+    Column("saved_s", Float, nullable=False),
+    Column("document", JSON, nullable=False),  # what its next evaluation goes on from
 )
 
 THRESHOLD_CHANGES: Final = Table(
