@@ -167,7 +167,8 @@ REVIEWS: Final = Table(
     METADATA,
     Column("id", _ID, primary_key=True),
     _utterance(),
-    Column("state", String(16), nullable=False, index=True),  # waiting, claimed, answered, expired
+    Column("is_awaited", Boolean, nullable=False, default=False),  # the device has no text yet, and waits for the answer
+    Column("state", String(16), nullable=False),  # waiting, claimed, answered, expired
     Column("reason", String(200), nullable=False),
     Column("suggested_text", Text),
     Column("created_s", Float, nullable=False),
@@ -176,6 +177,16 @@ REVIEWS: Final = Table(
     Column("claimed_until_s", Float),
     Column("answer", Text),
     Column("answered_s", Float),
+    UniqueConstraint("utterance_id"),
+    Index(None, "state", "due_s"),
+)
+
+LEASES: Final = Table(
+    "leases",
+    METADATA,
+    Column("name", String(64), primary_key=True),  # of work that one process at a time does
+    Column("holder", String(64), nullable=False),
+    Column("until_s", Float, nullable=False),
 )
 
 POLICIES: Final = Table(
