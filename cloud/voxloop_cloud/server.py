@@ -19,6 +19,7 @@ from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.security.access import AccessConfig, open_access
 from voxloop_cloud.security.authentication import check_owner
 from voxloop_cloud.security.rate_limit import DeviceRates
@@ -101,7 +102,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             check_owner(device_id)
             place.enter(device_id)
 
-        session = Session(self._engine, self._store, self._config.limits, admit, self._rates, place)
+        session = Session(OneBundle(self._engine), self._store, self._config.limits, admit, self._rates, place)
         try:
             requests = aiter(request_iterator)
             request = await _first(requests, self._config.hello_timeout_ms)

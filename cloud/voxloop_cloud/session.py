@@ -3,26 +3,21 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from voxloop_cloud.admission import Place, open_to_all
 from voxloop_cloud.decoder import Hypothesis
-from voxloop_cloud.engine import Engine
 from voxloop_cloud.hotword_list import read_hotwords
 from voxloop_cloud.intake import SegmentIntake
 from voxloop_cloud.limits import Limits, check_hello
 from voxloop_cloud.results import ResultStore, SessionResults
+from voxloop_cloud.routing.segment_route import SegmentRoute
+from voxloop_cloud.routing.session_route import Routes, SessionRoute
 from voxloop_cloud.security.rate_limit import DeviceRate, DeviceRates
-from voxloop_cloud.segment_work import SegmentWork
 from voxloop_cloud.transcript import to_transcript
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.errors import ContractError, OverloadError, VoxloopError, to_failure
 from voxloop_proto.v1 import voxloop_pb2 as pb
-
-if TYPE_CHECKING:  # at run time only bundles of phones load what searches
-    from voxloop_cloud.hotwords import Hotwords
-
 
 MOST_WAITING_SAMPLES = 2 * SAMPLE_RATE_HZ
 """A session that is this far ahead of the recognizer is read no further until it has caught up."""
@@ -46,21 +41,22 @@ class Session:
 
     def __init__(
         self,
-        engine: Engine,
+        routes: Routes,
         store: ResultStore,
         limits: Limits,
         admit: Callable[[str], None] = lambda _: None,
         rates: DeviceRates | None = None,
         place: Place | None = None,
     ) -> None:
-        """admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
+        """routes: choose each segment's bundle.
 
+        admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
         rates: of all sessions of this server, which those of one device share. place: of this one among all that speak.
         """
         self.hello = pb.Hello()
         self.segments = 0
         self.received_samples = 0
-        self._engine = engine
+        self._routes = routes
         self._store = store
         self._limits = limits
         self._admit = admit
@@ -68,11 +64,11 @@ class Session:
         self._rate: DeviceRate | None = None  # from Hello on
         self._place = place or open_to_all()
         self._phase = Phase.NEW
-        self._hotwords: Hotwords | None = None
+        self._route: SessionRoute  # from Hello on
         self._results: SessionResults
         self._last_segment_id = 0
         self._intake: SegmentIntake
-        self._work: SegmentWork
+        self._work: SegmentRoute
         self._last_text = ""
 
     async def answer(self, request: pb.RecognizeRequest) -> AsyncIterator[pb.RecognizeResponse]:
@@ -86,7 +82,7 @@ class Session:
             case "hello":
                 yield await self._open(request.hello)
             case "segment_start":
-                if refusal := self._start(request.segment_start):
+                if refusal := await self._start(request.segment_start):
                     yield refusal
             case "audio":
                 if news := await self._hear(request.audio):
@@ -111,7 +107,8 @@ class Session:
         asked = read_hotwords(hello.hotwords, hello.hotwords_only, self._limits.max_hotwords)
         self._admit(hello.device_id)
         self._rate = self._rates.of(hello.device_id)
-        self._hotwords = await self._engine.prepare(asked) if asked else None
+        self._route = SessionRoute(self._routes, hello, asked)
+        hotwords = await self._route.prepare()
         self._results = self._store.open(hello)
         self.hello = hello
         self._phase = Phase.BETWEEN
@@ -120,11 +117,11 @@ class Session:
             resume_token=self._results.resume_token,
             transcribed_segments=list(self._results.transcripts),
             limits=self._limits.to_wire(),
-            hotwords=self._hotwords.count if self._hotwords else 0,
+            hotwords=hotwords,
         )
         return pb.RecognizeResponse(welcome=welcome)
 
-    def _start(self, start: pb.SegmentStart) -> pb.RecognizeResponse | None:
+    async def _start(self, start: pb.SegmentStart) -> pb.RecognizeResponse | None:
         """Opens a segment; gives the Failure of one that must wait: the device has sent too much, or too many speak."""
         self._require(Phase.BETWEEN, Phase.SKIPPING, what="SegmentStart")  # a device drops the rest of what failed
         if start.segment_id <= self._last_segment_id:
@@ -137,7 +134,7 @@ class Session:
             self._phase = Phase.SKIPPING
             return refusal
         self._intake = SegmentIntake(start, self.hello.audio_format, self._limits)
-        self._work = self._engine.start_segment(self._hotwords)
+        self._work = await self._route.start(start.segment_id)
         self._last_text = ""
         self._phase = Phase.IN_SEGMENT
         return None
@@ -202,9 +199,10 @@ class Session:
 
     async def _transcribe(self, arrived_s: float) -> pb.RecognizeResponse:
         decoded = await self._work.finish()
-        transcript = to_transcript(self._intake.start, decoded, self._engine.bundle, self._work.timings())
+        transcript = to_transcript(self._intake.start, decoded, self._work.routed, self._work.timings())
         transcript.provenance.server_latency_ms = (time.perf_counter() - arrived_s) * 1000.0
         self._results.keep(transcript)
+        self._work.compare(self.hello.session_id, transcript.segment_id, transcript.text)
         self.segments += 1
         self._phase = Phase.BETWEEN
         return pb.RecognizeResponse(transcript=transcript)

@@ -13,6 +13,7 @@ from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble, tiny_bundle
 from voxloop_proto.audio import Pcm, from_pcm16, to_pcm16
@@ -62,7 +63,7 @@ async def sessions(bundle: Path, limits: Limits | None = None) -> AsyncIterator[
     """Makes sessions that share one engine and one store of results."""
     async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
         store = ResultStore()
-        yield lambda: Session(engine, store, limits or Limits())
+        yield lambda: Session(OneBundle(engine), store, limits or Limits())
 
 
 async def tell(session: Session, messages: Iterable[pb.RecognizeRequest]) -> list[pb.RecognizeResponse]:
@@ -92,7 +93,7 @@ def test_a_segment_is_acknowledged_and_gets_one_transcript(bundle: Path) -> None
 def test_the_transcript_is_what_offline_recognition_gives(bundle: Path) -> None:
     async def run() -> tuple[str, pb.Transcript]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            responses = await tell(Session(engine, ResultStore(), Limits()), [hello(), *segment(1, packets=13)])
+            responses = await tell(Session(OneBundle(engine), ResultStore(), Limits()), [hello(), *segment(1, packets=13)])
             return transcribe(engine.recognizer, from_pcm16(to_pcm16(SPEECH))).text, responses[-1].transcript
 
     offline, transcript = asyncio.run(run())
@@ -187,7 +188,7 @@ def test_a_device_that_may_not_come_in_is_refused_after_its_hello_is_found_good(
         asked: list[str] = []
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
             with contextlib.suppress(ContractError):
-                await tell(Session(engine, ResultStore(), Limits(), asked.append), [message])
+                await tell(Session(OneBundle(engine), ResultStore(), Limits(), asked.append), [message])
         return asked
 
     assert asyncio.run(run(hello(device_id=""))) == []
@@ -211,7 +212,7 @@ def test_a_segment_longer_than_the_limit_fails(bundle: Path) -> None:
 def test_a_failing_model_fails_the_segment_and_not_the_session(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> list[pb.RecognizeResponse]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            session = Session(engine, ResultStore(), Limits())
+            session = Session(OneBundle(engine), ResultStore(), Limits())
             await tell(session, [hello()])
             with monkeypatch.context() as patch:
                 patch.setattr(type(engine.recognizer), "step", _fail)
@@ -302,7 +303,7 @@ def test_a_segment_too_many_waits_and_the_session_goes_on(bundle: Path) -> None:
 
     async def run() -> list[pb.RecognizeResponse]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            session = Session(engine, ResultStore(), Limits(), mine.enter, place=mine)
+            session = Session(OneBundle(engine), ResultStore(), Limits(), mine.enter, place=mine)
             responses = await tell(session, [hello(), *segment(1)])
             now_s[0] += ACTIVE_S + 1.0
             other.enter("hall")
