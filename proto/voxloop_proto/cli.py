@@ -31,6 +31,7 @@ _SUMMARY = {
     "certificates": "Make the certificates of a server and its devices, for development.",
     "tokens": "Issue, list, rotate and revoke the tokens of devices.",
     "models": "List, verify, import and fetch model bundles.",
+    "drift": "What has changed in what devices send, and at which stage.",
     "train": "Train a model from a recipe.",
     "evaluate": "Word errors of a bundle, by set and slice, with costs and a report.",
     "export": "Make a bundle from a training run.",
