@@ -30,6 +30,8 @@ FAILURES: Final = tuple(code_name(row.code) for row in ERROR_TABLE)
 FEEDBACK: Final = ("redone", "typed", "clicked", "corrected", "redo_detected")
 """What became of a text: told by the device, save the last, which the server finds by itself."""
 
+SHADOWS: Final = ("heard", "dropped", "failed")
+
 _HEARTBEATS: Final = (
     histogram(
         "voxloop_device_cpu_ratio",
@@ -85,8 +87,8 @@ _SEGMENTS: Final = (
     gauge("voxloop_queue_waiting_windows", "windows", "Windows that wait for the recognition thread"),
     busy("features", "Time for the features of a segment", ANSWER),
     histogram(
-        "voxloop_features_mean_nepers",
-        "Np",
+        "voxloop_features_mean_log_mel",
+        "log_mel",
         "Mean of a segment's log-mel energies over frames and bins",
         ANSWER,
         (-16.0, -14.0, -12.0, -11.0, -10.0, -9.0, -8.0, -7.0, -6.0, -5.0, -4.0, -2.0, 0.0),
@@ -94,8 +96,8 @@ _SEGMENTS: Final = (
         1_000.0,
     ),
     histogram(
-        "voxloop_features_deviation_nepers",
-        "Np",
+        "voxloop_features_deviation_log_mel",
+        "log_mel",
         "Standard deviation of a segment's log-mel energies over frames and bins",
         ANSWER,
         (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0),
@@ -105,8 +107,8 @@ _SEGMENTS: Final = (
     busy("recognizer", "A segment's share of the time of its batches in the model", ANSWER),
     counter("voxloop_recognizer_audio_seconds_total", "s", "Sound that became transcripts", ANSWER),
     busy("decoder", "Time that a segment's decoding took", ANSWER),
-    counter("voxloop_decoder_transcripts_total", "segments", "Segments answered by a transcript", ALL),
-    counter("voxloop_decoder_null_transcripts_total", "segments", "Transcripts without a word", ALL),
+    counter("voxloop_decoder_transcripts_total", "transcripts", "Segments answered by a transcript", ALL),
+    counter("voxloop_decoder_null_transcripts_total", "transcripts", "Transcripts without a word", ALL),
     histogram("voxloop_decoder_confidence_ratio", "ratio", "Confidence of a transcript", ANSWER, TENTHS, 0.0, 1.0),
     histogram(
         "voxloop_decoder_characters_per_second",
@@ -130,7 +132,7 @@ _SEGMENTS: Final = (
     counter("voxloop_router_segments_total", "segments", "Segments answered, by transcript or failure", ANSWER),
     counter(
         "voxloop_router_failures_total",
-        "segments",
+        "failures",
         "Segments answered by a failure; code: as in the contract",
         (*ANSWER, "code"),
         FAILURES,
@@ -143,8 +145,15 @@ _SEGMENTS: Final = (
         LATENCY_S,
     ),
     counter(
+        "voxloop_router_shadows_total",
+        "shadows",
+        "Copies of segments for bundles in shadow; code: heard, dropped for want of room, failed",
+        ("bundle", "code"),
+        SHADOWS,
+    ),
+    counter(
         "voxloop_outcome_feedback_total",
-        "segments",
+        "feedback",
         "What became of texts; code: redone, typed, clicked, corrected, as devices say; redo_detected: by the server",
         (*ANSWER, "code"),
         FEEDBACK,
@@ -153,9 +162,9 @@ _SEGMENTS: Final = (
 
 _SERVER: Final = (
     gauge("voxloop_server_open_sessions", "sessions", "Sessions that are open"),
-    gauge("voxloop_server_sessions_limit", "sessions", "Open sessions beyond which others are refused"),
+    gauge("voxloop_server_most_sessions", "sessions", "Open sessions beyond which others are refused"),
     gauge("voxloop_server_speaking_streams", "streams", "Devices that speak, or did a moment ago"),
-    gauge("voxloop_server_streams_limit", "streams", "Devices that may speak at once, as calibrated; 0: no limit known"),
+    gauge("voxloop_server_most_streams", "streams", "Devices that may speak at once, as calibrated; 0: no limit known"),
     counter("voxloop_server_sessions_total", "sessions", "Sessions that were opened"),
     counter(
         "voxloop_server_refused_sessions_total",
@@ -174,7 +183,7 @@ _SERVER: Final = (
     ),
     counter("voxloop_server_cpu_seconds_total", "s", "CPU time of all workers, and of those before them"),
     gauge("voxloop_server_resident_bytes", "bytes", "Memory of all workers; what they share counts in each"),
-    gauge("voxloop_server_workers", "processes", "Processes that serve"),
+    gauge("voxloop_server_workers", "workers", "Processes that serve"),
 )
 
 SERVER_METRICS: Final[tuple[MetricSpec, ...]] = (*REPORT_METRICS, *_HEARTBEATS, *_SEGMENTS, *_SERVER)

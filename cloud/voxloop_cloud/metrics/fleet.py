@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -13,6 +13,7 @@ MOST_SAMPLES: Final = 1 << 40
 """Two years of sound: a device that claims more is not believed."""
 
 MOST_SEGMENTS: Final = 1 << 24
+Total = TypeVar("Total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,17 @@ class Fleet:
 
     _lost: OrderedDict[str, int] = field(default_factory=OrderedDict)  # by session: the device counts from its start
     _dropped: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)  # by device: from its process's
-    _open: dict[int, tuple[int, int]] = field(default_factory=dict)  # by stream: unanswered segments, bytes in the spool
+    _open: dict[int, tuple[int, int]] = field(
+        default_factory=dict
+    )  # by stream: unanswered segments, bytes in the spool
 
     def hear(self, stream: int, hello: pb.Hello, said: pb.Heartbeat) -> Rise:
         """Takes a heartbeat. stream: any number that no other open one has."""
         self._open[stream] = (min(said.unacknowledged_segments, MOST_SEGMENTS), min(said.spool_bytes, MOST_SAMPLES))
         lost = _within(said.lost_samples, MOST_SAMPLES)
-        lost_before = self._lost.pop(hello.session_id, 0)
-        _remember(self._lost, hello.session_id, lost)
+        lost_before = _exchange(self._lost, hello.session_id, lost) or 0
         dropped = (_within(said.dropped_segments, MOST_SEGMENTS), _within(said.dropped_samples, MOST_SAMPLES))
-        dropped_before = self._dropped.pop(hello.device_id, (0, 0))
-        _remember(self._dropped, hello.device_id, dropped)
+        dropped_before = _exchange(self._dropped, hello.device_id, dropped) or (0, 0)
         if dropped[0] < dropped_before[0]:
             dropped_before = (0, 0)
         return Rise(
@@ -72,7 +73,10 @@ def _within(value: int, most: int) -> int:
     return value if 0 <= value <= most else 0
 
 
-def _remember(book: "OrderedDict[str, int] | OrderedDict[str, tuple[int, int]]", key: str, value: object) -> None:
-    book[key] = value  # type: ignore[assignment]  # each book is given its own kind
+def _exchange(book: OrderedDict[str, Total], key: str, value: Total) -> Total | None:
+    """Remembers the value; what was there before, None if nothing was."""
+    before = book.pop(key, None)
+    book[key] = value
     if len(book) > MOST_REMEMBERED:
         book.popitem(last=False)
+    return before
