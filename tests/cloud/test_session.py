@@ -93,7 +93,8 @@ def test_a_segment_is_acknowledged_and_gets_one_transcript(bundle: Path) -> None
 def test_the_transcript_is_what_offline_recognition_gives(bundle: Path) -> None:
     async def run() -> tuple[str, pb.Transcript]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            responses = await tell(Session(OneBundle(engine), ResultStore(), Limits()), [hello(), *segment(1, packets=13)])
+            session = Session(OneBundle(engine), ResultStore(), Limits())
+            responses = await tell(session, [hello(), *segment(1, packets=13)])
             return transcribe(engine.recognizer, from_pcm16(to_pcm16(SPEECH))).text, responses[-1].transcript
 
     offline, transcript = asyncio.run(run())

@@ -8,8 +8,8 @@ import pytest
 from voxloop_cloud.engine import EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.results import ResultStore
-from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.routing.session_route import OneBundle
+from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble, tiny_bundle
 from voxloop_proto.audio import to_pcm16
@@ -66,7 +66,8 @@ def test_a_segment_beyond_the_minute_fails_alone_and_passes_when_it_is_sent_agai
             assert kinds(answers) == ["ack", "transcript", "ack", "transcript", "failure"]
             failure = answers[-1].failure
             assert (failure.segment_id, failure.code, failure.retryable) == (3, pb.FAILURE_CODE_OVERLOAD, True)
-            other = Session(OneBundle(engine), store, limits, rates=rates)  # the limit is the device's, not the session's
+            # the limit is the device's, not the session's
+            other = Session(OneBundle(engine), store, limits, rates=rates)
             assert kinds(await tell(other, hello("s2"), *segment(1, speech))) == ["welcome", "failure"]
             now_s += failure.retry_after_ms / 1000.0
             again = Session(OneBundle(engine), store, limits, rates=rates)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Final, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from voxloop_cloud.routing.slices import Slice, Slices
 from voxloop_proto.config import read_settings
@@ -19,10 +20,19 @@ MOST_BUNDLES: Final = 8
 
 MOST_OVERRIDES: Final = 64
 MOST_DOCUMENT_CHARACTERS: Final = 64 << 10
-_KEY: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}@[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH_BITS: Final = 52  # a half can be added to so many in a double
 
-BundleKey: TypeAlias = Annotated[str, Field(pattern=_KEY, description="NAME@VERSION of a bundle")]
+
+def _check_key(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise ValueError(
+            f"{key[:140]!r} names no bundle; allowed is NAME@VERSION, each of letters, digits, '.', '_', '-', at most 64"
+        )
+    return key
+
+
+BundleKey: TypeAlias = Annotated[str, AfterValidator(_check_key)]
 Weights: TypeAlias = Annotated[
     dict[BundleKey, Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]],
     Field(min_length=1, max_length=MOST_BUNDLES, description="by bundle, its part of the devices; in any unit"),

@@ -1,7 +1,5 @@
 """The policies that were ever in force, each with who set it, when and why; the newest is the one that counts."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -9,32 +7,13 @@ from sqlalchemy import Engine, Row, func, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from voxloop_cloud.routing.policy import Policy
+from voxloop_cloud.routing.policy_version import MOST_LISTED, PolicyVersion
 from voxloop_cloud.store.database import writing
 from voxloop_cloud.store.tables import POLICIES
 from voxloop_proto.errors import ConfigError, DataError, UnavailableError
 
 MOST_AUTHOR_CHARACTERS: Final = 64
 MOST_REASON_CHARACTERS: Final = 1_000
-MOST_LISTED: Final = 1_000
-FIXED_VERSION: Final = 0
-"""Of the policy of a server that keeps none: its one bundle answers all."""
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyVersion:
-    """A policy, and who set it, when (Unix seconds) and why."""
-
-    version: int
-    created_s: float
-    author: str
-    reason: str
-    policy: Policy
-
-
-def fixed_policy(bundle: str) -> PolicyVersion:
-    """Of a server that keeps no state."""
-    reason = "this server keeps no state: its one bundle answers"
-    return PolicyVersion(FIXED_VERSION, 0.0, "", reason, Policy.of_one(bundle))
 
 
 class PolicyStore:
@@ -108,11 +87,6 @@ class PolicyStore:
                 return list(connection.execute(question))
         except DBAPIError as error:
             raise _away(error) from error
-
-
-def primaries(versions: Iterable[PolicyVersion]) -> frozenset[str]:
-    """Bundles that have been in full service."""
-    return frozenset(each.policy.primary for each in versions)
 
 
 def _read(row: "Row[Any]") -> PolicyVersion:

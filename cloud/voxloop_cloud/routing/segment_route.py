@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from voxloop_cloud.decoder import Decoded, Hypothesis
 from voxloop_cloud.engine import Engine
+from voxloop_cloud.feature_statistics import FeatureSummary
 from voxloop_cloud.routing.policy import Automation, Route
 from voxloop_cloud.routing.shadows import ShadowCopy
 from voxloop_cloud.segment_work import SegmentWork
@@ -59,6 +60,10 @@ class SegmentRoute:
         self._work.abandon()
         if self._copy is not None:
             self._copy.let_go()
+
+    def feature_summary(self) -> FeatureSummary | None:
+        """As SegmentWork.feature_summary."""
+        return self._work.feature_summary()
 
     def timings(self) -> tuple[StageTiming, ...]:
         """As SegmentWork.timings."""
