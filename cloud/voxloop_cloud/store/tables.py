@@ -103,7 +103,18 @@ UTTERANCES: Final = Table(
 )
 
 SEARCHED: Final = (
-    *("arrived_s", "bundle", "route", "device_kind", "vad_kind", "app_version", "locale", "outcome", "failure", "is_null"),
+    *(
+        "arrived_s",
+        "bundle",
+        "route",
+        "device_kind",
+        "vad_kind",
+        "app_version",
+        "locale",
+        "outcome",
+        "failure",
+        "is_null",
+    ),
     *("redo_probability", "confidence"),
 )
 """What the console filters and counts by."""
@@ -167,7 +178,9 @@ REVIEWS: Final = Table(
     METADATA,
     Column("id", _ID, primary_key=True),
     _utterance(),
-    Column("is_awaited", Boolean, nullable=False, default=False),  # the device has no text yet, and waits for the answer
+    Column(
+        "is_awaited", Boolean, nullable=False, default=False
+    ),  # the device has no text yet, and waits for the answer
     Column("state", String(16), nullable=False),  # waiting, claimed, answered, expired
     Column("reason", String(200), nullable=False),
     Column("suggested_text", Text),
