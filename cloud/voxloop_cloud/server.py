@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -18,12 +19,14 @@ from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
 from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.security.access import AccessConfig, open_access
 from voxloop_cloud.security.authentication import check_owner
 from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.session import Session
+from voxloop_cloud.store.store_config import StoreConfig
 from voxloop_proto import __version__
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
@@ -31,6 +34,9 @@ from voxloop_proto.errors import ConfigError, ContractError, ModelError, Voxloop
 from voxloop_proto.process import resident_bytes
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
+
+if TYPE_CHECKING:  # at run time only servers with a store load SQLAlchemy
+    from voxloop_cloud.records.records import Records
 
 SPARE_CALLS = 100
 """Calls beyond open sessions that are taken at once: health, info, and sessions to be refused with a reason."""
@@ -62,6 +68,7 @@ class ServerConfig(AccessConfig):
     limits: Limits = Field(default_factory=Limits)
     results: ResultsConfig = Field(default_factory=ResultsConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
+    store: StoreConfig = Field(default_factory=StoreConfig)
 
     @property
     def streams_per_worker(self) -> int | None:
@@ -79,12 +86,16 @@ class ServerConfig(AccessConfig):
 
 
 class SpeechServicer(pb_grpc.SpeechServiceServicer):
-    """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED until there is a store behind them."""
+    """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED where nothing is kept."""
 
-    def __init__(self, engine: Engine, config: ServerConfig) -> None:
+    def __init__(self, engine: Engine, config: ServerConfig, records: "Records | None" = None) -> None:
+        """records: of what is heard; None if nothing is kept."""
         self._engine = engine
         self._config = config
         self._store = ResultStore(config.results)
+        self._records = records
+        if records is not None:
+            records.listeners.on_erased.append(self._forget)
         self._rates = DeviceRates(config.limits)
         self._admission = Admission(
             Capacity(config.max_sessions, config.limits.max_sessions_per_device, config.streams_per_worker)
@@ -102,7 +113,9 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             check_owner(device_id)
             place.enter(device_id)
 
-        session = Session(OneBundle(self._engine), self._store, self._config.limits, admit, self._rates, place)
+        session = Session(
+            OneBundle(self._engine), self._store, self._config.limits, admit, self._rates, place, self._records
+        )
         try:
             requests = aiter(request_iterator)
             request = await _first(requests, self._config.hello_timeout_ms)
@@ -132,26 +145,39 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         request: pb.FeedbackRequest,
         context: "grpc.aio.ServicerContext[pb.FeedbackRequest, pb.FeedbackResponse]",
     ) -> pb.FeedbackResponse:
-        """Not there yet: nothing is stored that feedback could be filed with. A device speaks of itself alone."""
+        """Files what a user did with a transcript; a device speaks of its own alone."""
         try:
             check_names(device_id=request.device_id, session_id=request.session_id)
             check_lengths(request)
             check_owner(request.device_id)
+            self._rates.of(request.device_id).take_message(request.ByteSize(), self._rates.clock())
+            if self._records is not None and await self._records.feedback(request):
+                return pb.FeedbackResponse()
         except VoxloopError as error:
-            await context.abort(row_of(error).status, error.message)
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback")
+            await context.abort(row_of(error).status, error.message, _retry_after(error))
+        if self._records is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback")
+        await context.abort(
+            grpc.StatusCode.NOT_FOUND,
+            f"there is no segment {request.segment_id} of session {request.session_id} of device {request.device_id} "
+            "here: it was never answered, is older than is kept, or was erased; check all three",
+        )
 
     async def Erase(  # noqa: N802 (the name is the contract's)
         self,
         request: pb.EraseRequest,
         context: "grpc.aio.ServicerContext[pb.EraseRequest, pb.EraseResponse]",
     ) -> pb.EraseResponse:
-        """Not there yet: nothing is stored that could be erased. A device erases what is its own alone."""
+        """Erases all that is kept of a device; a device erases its own alone. Twice is as good as once."""
         try:
             check_names(device_id=request.device_id)
             check_owner(request.device_id)
+            self._rates.of(request.device_id).take_message(request.ByteSize(), self._rates.clock())
+            if self._records is not None:
+                erased = await self._records.erase(request.device_id)
+                return pb.EraseResponse(erased_utterances=erased.utterances, erased_bytes=erased.bytes)
         except VoxloopError as error:
-            await context.abort(row_of(error).status, error.message)
+            await context.abort(row_of(error).status, error.message, _retry_after(error))
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so there is none to erase")
 
     async def GetServerInfo(  # noqa: N802 (the name is the contract's)
@@ -169,6 +195,10 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             cpu_s=time.process_time(),
             resident_bytes=resident_bytes(),
         )
+
+    def _forget(self, device: str) -> None:
+        """What is remembered for devices that come back goes, too. device: its digest."""
+        self._store.forget(lambda device_id: device_digest(device_id) == device)
 
 
 @contextmanager
@@ -198,8 +228,12 @@ async def _abort(
     session: Session,
 ) -> None:
     _log.warning("session.refused", session=session.hello.session_id, error=error.message)
-    metadata = ((RETRY_AFTER_METADATA_KEY, str(error.retry_after_ms)),) if error.retry_after_ms else ()
-    await context.abort(row_of(error).status, error.message, metadata)
+    await context.abort(row_of(error).status, error.message, _retry_after(error))
+
+
+def _retry_after(error: VoxloopError) -> tuple[tuple[str, str], ...]:
+    """When to come again, as trailing metadata; empty if it is not known."""
+    return ((RETRY_AFTER_METADATA_KEY, str(error.retry_after_ms)),) if error.retry_after_ms else ()
 
 
 @asynccontextmanager
@@ -211,11 +245,15 @@ async def open_server(
     recognizer: of the configured bundle, if it is loaded already. Raises ConfigError for an address that cannot be had,
     and what `open_engine` raises.
     """
-    async with open_access(config, config.listen) as access, open_engine(config.engine, recognizer) as engine:
+    async with (
+        open_access(config, config.listen) as access,
+        _open_records(config.store) as records,
+        open_engine(config.engine, recognizer) as engine,
+    ):
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
-        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config), server)
+        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config, records), server)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
@@ -227,6 +265,18 @@ async def open_server(
             yield address
         finally:
             await asyncio.shield(_drain(server, health_servicer, config, stop_now or asyncio.Event()))
+
+
+@asynccontextmanager
+async def _open_records(config: StoreConfig) -> AsyncIterator["Records | None"]:
+    """Of what is heard, if the settings say that it is kept. What waits is written when the block is left."""
+    if not config.is_on:
+        yield None
+        return
+    from voxloop_cloud.records.records import open_records  # noqa: PLC0415 (without a store nothing loads SQLAlchemy)
+
+    async with open_records(config) as records:
+        yield records
 
 
 async def _drain(

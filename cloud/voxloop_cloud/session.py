@@ -9,6 +9,7 @@ from voxloop_cloud.decoder import Hypothesis
 from voxloop_cloud.hotword_list import read_hotwords
 from voxloop_cloud.intake import SegmentIntake
 from voxloop_cloud.limits import Limits, check_hello
+from voxloop_cloud.records.heard import Recorder, heard_of
 from voxloop_cloud.results import ResultStore, SessionResults
 from voxloop_cloud.routing.segment_route import SegmentRoute
 from voxloop_cloud.routing.session_route import Routes, SessionRoute
@@ -47,11 +48,13 @@ class Session:
         admit: Callable[[str], None] = lambda _: None,
         rates: DeviceRates | None = None,
         place: Place | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """routes: choose each segment's bundle.
 
         admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
         rates: of all sessions of this server, which those of one device share. place: of this one among all that speak.
+        recorder: is told of each segment that was answered; None if nobody keeps records.
         """
         self.hello = pb.Hello()
         self.segments = 0
@@ -63,11 +66,13 @@ class Session:
         self._rates = DeviceRates(limits) if rates is None else rates
         self._rate: DeviceRate | None = None  # from Hello on
         self._place = place or open_to_all()
+        self._recorder = recorder
         self._phase = Phase.NEW
         self._route: SessionRoute  # from Hello on
         self._results: SessionResults
         self._last_segment_id = 0
         self._intake: SegmentIntake
+        self._segment_end: pb.SegmentEnd | None = None  # of the segment that is being said, once it came
         self._work: SegmentRoute
         self._last_text = ""
 
@@ -133,7 +138,9 @@ class Session:
         if refusal := self._refusal(start):
             self._phase = Phase.SKIPPING
             return refusal
-        self._intake = SegmentIntake(start, self.hello.audio_format, self._limits)
+        keeps_sound = self._recorder is not None and self._recorder.keeps_sound and self.hello.consent.keep_audio
+        self._intake = SegmentIntake(start, self.hello.audio_format, self._limits, keeps_sound)
+        self._segment_end = None
         self._work = await self._route.start(start.segment_id)
         self._last_text = ""
         self._phase = Phase.IN_SEGMENT
@@ -196,12 +203,14 @@ class Session:
     async def _check_end(self, end: pb.SegmentEnd) -> None:
         self._require(Phase.IN_SEGMENT, what="SegmentEnd")
         self._intake.check_end(end)
+        self._segment_end = end
 
     async def _transcribe(self, arrived_s: float) -> pb.RecognizeResponse:
         decoded = await self._work.finish()
         transcript = to_transcript(self._intake.start, decoded, self._work.routed, self._work.timings())
         transcript.provenance.server_latency_ms = (time.perf_counter() - arrived_s) * 1000.0
         self._results.keep(transcript)
+        self._record(transcript)
         self._work.compare(self.hello.session_id, transcript.segment_id, transcript.text)
         self.segments += 1
         self._phase = Phase.BETWEEN
@@ -220,7 +229,16 @@ class Session:
             self._work.abandon()
             self._place.pause()
             self._phase = after_failure
-            return pb.RecognizeResponse(failure=to_failure(error, self._last_segment_id))
+            failure = to_failure(error, self._last_segment_id)
+            self._record(failure)
+            return pb.RecognizeResponse(failure=failure)
+
+    def _record(self, answer: pb.Transcript | pb.Failure) -> None:
+        """Leaves what is known of the segment with whoever keeps records."""
+        if self._recorder is None:
+            return
+        now_s = self._recorder.now_s()
+        self._recorder.hear(heard_of(self.hello, self._intake, self._work, self._segment_end, answer, now_s))
 
     def _require(self, *phases: Phase, what: str) -> None:
         if self._phase not in phases:

@@ -45,6 +45,10 @@ def serve(
         bool | None,
         typer.Option("--insecure-beyond-loopback", help="with --insecure: plaintext for other machines, too"),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="keep utterances here: voxloop.db, and clips/ where devices let sound be kept", metavar="DIR"),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="processes that share the port, one for each core (default 1)")
     ] = None,
@@ -77,6 +81,7 @@ def serve(
         "insecure": insecure,
         "insecure_beyond_loopback": insecure_beyond_loopback,
         "workers": workers,
+        "store.state": state,
     }
     settings = read_settings(ServerConfig, config, os.environ, flags)
     endings = [sys.stdin.fileno()] if until_stdin_closes else []
