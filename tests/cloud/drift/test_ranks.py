@@ -1,0 +1,98 @@
+"""Ranks: uniform whatever the distribution, and blind to devices that differ from each other."""
+
+import numpy as np
+import pytest
+
+from tests.cloud.drift.made_stream import MadeStream
+from voxloop_cloud.drift.baseline import LEAST_SHARE, MOST_SLICES, Baseline
+from voxloop_cloud.drift.metric import METRICS
+from voxloop_cloud.drift.ranks import LEAST_TURNS, Ranks
+from voxloop_cloud.drift.turns import MOST_IN_A_TURN, Slice, turns_of
+from voxloop_cloud.drift.utterances import Utterances
+
+CONFIDENCE = [metric.name for metric in METRICS].index("confidence")
+
+
+def scores_of(baseline: Baseline, utterances: Utterances) -> np.ndarray:
+    ranks = Ranks(baseline, np.random.default_rng(0))
+    parts = [utterances.take(slice(at, at + 50)) for at in range(0, len(utterances), 50)]
+    return np.concatenate([ranks.scores_of(turns_of(part, baseline.residuals_of(part))) for part in parts])
+
+
+def test_ranks_are_uniform_where_nothing_changed() -> None:
+    stream = MadeStream(seed=1)
+    scores = scores_of(Baseline(stream.utterances(4_000), 50), stream.utterances(4_000))[:, CONFIDENCE]
+    assert scores.mean() == pytest.approx(0.5, abs=0.03)
+    assert np.histogram(scores, 4, (0, 1))[0] / len(scores) == pytest.approx(0.25, abs=0.04)
+
+
+def test_equal_values_are_ranked_by_chance() -> None:
+    stream = MadeStream(seed=2)
+    week, more = stream.utterances(2_000), stream.utterances(2_000)
+    for part in (week, more):
+        part.values["confidence"][:] = 1.0
+    scores = scores_of(Baseline(week, 50), more)[:, CONFIDENCE]
+    assert scores.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_another_mixture_of_the_same_devices_is_no_change() -> None:
+    stream = MadeStream(devices=20, between=10.0, seed=3)
+    baseline = Baseline(stream.utterances(4_000), 50)
+    more = stream.utterances(8_000)
+    loudest = np.unique(more.devices)[np.argsort(baseline._habits.means[:-1, CONFIDENCE])[-5:]]
+    scores = scores_of(baseline, more.take(np.isin(more.devices, loudest)))[:, CONFIDENCE]
+    assert scores.mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_turn_is_what_one_device_said_up_to_its_most() -> None:
+    stream = MadeStream(devices=1, seed=4)
+    look = stream.utterances(50)
+    assert len(turns_of(look, np.zeros((50, 1)))) == 50 / MOST_IN_A_TURN
+
+
+def test_the_means_of_a_turn_leave_out_what_was_not_measured() -> None:
+    look = Utterances(np.array(["a", "b", "a"]), {})
+    turns = turns_of(look, np.array([[1.0, np.nan], [5.0, np.nan], [3.0, 7.0]]))
+    np.testing.assert_array_equal(turns.means, [[2.0, 7.0], [5.0, np.nan]])
+
+
+def test_slices_are_frequent_values_and_their_number_is_bounded() -> None:
+    count = 2_000
+    rng = np.random.default_rng(5)
+    columns = {f"column-{at}": rng.choice(["a", "b", "rare"], count, p=[0.6, 0.35, 0.05]) for at in range(20)}
+    slices = {"constant": np.full(count, "same"), **columns}
+    made = MadeStream(seed=5).utterances(count)
+    chosen = Baseline(Utterances(made.devices, made.values, {}, slices), 50, METRICS, ()).slices
+    assert len(chosen) == 1 + MOST_SLICES
+    assert str(chosen[0]) == "all"
+    assert not {each.value for each in chosen} & {"rare", "same"}
+    assert LEAST_SHARE > 0.05
+
+
+def test_a_slice_with_too_few_turns_is_not_tested() -> None:
+    stream = MadeStream(devices=2, seed=6)
+    baseline = Baseline(stream.utterances(200), 50)
+    ranks = Ranks(baseline, np.random.default_rng(0))
+    assert max(map(len, ranks._known)) < LEAST_TURNS
+    look = stream.utterances(50)
+    assert np.isnan(ranks.scores_of(turns_of(look, baseline.residuals_of(look)))).all()
+
+
+def test_a_device_that_was_heard_little_is_taken_to_be_like_the_others() -> None:
+    stream = MadeStream(devices=40, between=3.0, sitting=0.0, seed=7)
+    week = stream.utterances(4_000)
+    name = "device-000"
+    few = np.flatnonzero(week.devices == name)[1:]
+    heard_little = week.take(np.setdiff1d(np.arange(len(week)), few))
+    often, seldom = (Baseline(each, 50)._habits for each in (week, heard_little))
+    of_all = seldom.means[-1, CONFIDENCE]
+    for habits in (often, seldom):
+        assert name in habits.devices
+    assert seldom.of(np.array(["nobody"]))[0] == len(seldom.devices)
+    own = week.values["confidence"][week.devices == name][0]
+    drawn = seldom.means[seldom.of(np.array([name]))[0], CONFIDENCE]
+    assert min(own, of_all) <= drawn <= max(own, of_all)
+
+
+def test_the_text_of_a_slice_is_its_column_and_value() -> None:
+    assert str(Slice("locale", "en-GB")) == "locale=en-GB"
