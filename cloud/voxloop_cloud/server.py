@@ -21,17 +21,20 @@ from voxloop_cloud.message_limits import check_lengths
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
-from voxloop_cloud.routing.session_route import OneBundle
+from voxloop_cloud.routing.admin_service import AdminServicer
+from voxloop_cloud.routing.routing import Routing, RoutingConfig, open_routing
 from voxloop_cloud.security.access import AccessConfig, open_access
-from voxloop_cloud.security.authentication import check_owner
+from voxloop_cloud.security.authentication import admin_name, check_owner
 from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.session import Session
 from voxloop_cloud.store.store_config import StoreConfig
 from voxloop_proto import __version__
+from voxloop_proto.address import is_loopback
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
 from voxloop_proto.errors import ConfigError, ContractError, ModelError, VoxloopError, row_of
 from voxloop_proto.process import resident_bytes
+from voxloop_proto.v1 import admin_pb2, admin_pb2_grpc
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
 
@@ -44,6 +47,7 @@ SPARE_CALLS = 100
 _ADDRESS = re.compile(r"(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
 _LAST_PORT = 65_535
 _SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name
+_ADMIN_NAME = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _log = structlog.get_logger("voxloop.server")
 
 
@@ -69,6 +73,7 @@ class ServerConfig(AccessConfig):
     results: ResultsConfig = Field(default_factory=ResultsConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
+    routing: RoutingConfig = Field(default_factory=RoutingConfig)
 
     @property
     def streams_per_worker(self) -> int | None:
@@ -88,9 +93,12 @@ class ServerConfig(AccessConfig):
 class SpeechServicer(pb_grpc.SpeechServiceServicer):
     """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED where nothing is kept."""
 
-    def __init__(self, engine: Engine, config: ServerConfig, records: "Records | None" = None) -> None:
-        """records: of what is heard; None if nothing is kept."""
+    def __init__(
+        self, engine: Engine, routing: Routing, config: ServerConfig, records: "Records | None" = None
+    ) -> None:
+        """routing: over the engine and others. records: of what is heard; None if nothing is kept."""
         self._engine = engine
+        self._routing = routing
         self._config = config
         self._store = ResultStore(config.results)
         self._records = records
@@ -114,7 +122,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             place.enter(device_id)
 
         session = Session(
-            OneBundle(self._engine), self._store, self._config.limits, admit, self._rates, place, self._records
+            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self._records
         )
         try:
             requests = aiter(request_iterator)
@@ -189,7 +197,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         return pb.GetServerInfoResponse(
             server_version=__version__,
             schema_version=SCHEMA_VERSION,
-            bundles=[self._engine.info()],
+            bundles=[engine.info() for engine in self._routing.router.engines],
             limits=self._config.limits.to_wire(),
             open_sessions=self._admission.open_sessions,
             cpu_s=time.process_time(),
@@ -249,14 +257,19 @@ async def open_server(
         open_access(config, config.listen) as access,
         _open_records(config.store) as records,
         open_engine(config.engine, recognizer) as engine,
+        open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
     ):
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
-        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config, records), server)
+        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, routing, config, records), server)
+        asks_nobody = access.gate is None and is_loopback(config.listen)
+        admin = AdminServicer(routing, lambda claimed: admin_name(claimed, asks_nobody), access.audit)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-        reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        names = (_SERVICE_NAME, _ADMIN_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
         address = _bind(server, config.listen, access.credentials)
         await server.start()
         for service in ("", _SERVICE_NAME):
