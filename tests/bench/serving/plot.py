@@ -8,11 +8,17 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+_COLUMNS = 2
+
 
 def plot_curves(results: list[dict[str, Any]], target_ms: float, file: Path) -> None:
     """One panel for each bundle and number of cores; a line for each server, the plain loop's bound as a mark."""
-    figure, panels = plt.subplots(1, len(results), figsize=(5.2 * len(results), 4.2), squeeze=False, sharey=True)
-    for axes, result in zip(panels[0], results, strict=True):
+    columns = min(_COLUMNS, len(results))
+    rows = -(-len(results) // columns)
+    figure, panels = plt.subplots(rows, columns, figsize=(5.2 * columns, 3.8 * rows), squeeze=False, sharey=True)
+    for axes in panels.flat[len(results) :]:
+        axes.remove()
+    for axes, result in zip(panels.flat, results, strict=False):
         for name, tried in result["latency_curve"].items():
             points = sorted((each["streams"], each["latency"]["p95"]) for each in tried if each["latency"])
             axes.plot(
@@ -33,7 +39,8 @@ def plot_curves(results: list[dict[str, Any]], target_ms: float, file: Path) -> 
         )
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="upper left")
-    panels[0][0].set_ylabel("p95 from segment's end to text, ms")
+    for row in panels:
+        row[0].set_ylabel("p95 from segment's end to text, ms")
     figure.tight_layout()
     figure.savefig(file, dpi=110)
     plt.close(figure)
