@@ -12,12 +12,18 @@ import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
 from pydantic import Field, field_validator
 
 from voxloop_cloud.admission import Admission, Capacity, Place
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
+from voxloop_cloud.metrics.ears import Ears
+from voxloop_cloud.metrics.figures import Figures
+from voxloop_cloud.metrics.metrics_config import MetricsConfig
+from voxloop_cloud.metrics.parts import watch_parts
+from voxloop_cloud.metrics.pulse import taking_pulse
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
@@ -74,6 +80,7 @@ class ServerConfig(AccessConfig):
     engine: EngineConfig = Field(default_factory=EngineConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
 
     @property
     def streams_per_worker(self) -> int | None:
@@ -94,14 +101,24 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
     """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED where nothing is kept."""
 
     def __init__(
-        self, engine: Engine, routing: Routing, config: ServerConfig, records: "Records | None" = None
+        self,
+        engine: Engine,
+        routing: Routing,
+        config: ServerConfig,
+        figures: Figures,
+        records: "Records | None" = None,
     ) -> None:
-        """routing: over the engine and others. records: of what is heard; None if nothing is kept."""
+        """routing: over the engine and others. figures: of what happens here.
+
+        records: of what is heard; None if nothing is kept.
+        """
         self._engine = engine
         self._routing = routing
         self._config = config
         self._store = ResultStore(config.results)
+        self._figures = figures
         self._records = records
+        self._ears = Ears(figures, records)
         if records is not None:
             records.listeners.on_erased.append(self._forget)
         self._rates = DeviceRates(config.limits)
@@ -120,9 +137,13 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         def admit(device_id: str) -> None:
             check_owner(device_id)
             place.enter(device_id)
+            self._figures.opened()
+
+        def feel(hello: pb.Hello, said: pb.Heartbeat) -> None:
+            self._figures.heartbeat(id(place), hello, said)
 
         session = Session(
-            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self._records
+            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self._ears, feel
         )
         try:
             requests = aiter(request_iterator)
@@ -133,13 +154,14 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
                         yield response
                 request = await anext(requests, None)
         except VoxloopError as error:
-            await _abort(context, error, session)
+            await self._abort(context, error, session)
         except Exception:  # noqa: BLE001 (the session's boundary)
             _log.exception("session.crashed", session=session.hello.session_id)
-            await _abort(context, ModelError("the server failed at this session; see its log"), session)
+            await self._abort(context, ModelError("the server failed at this session; see its log"), session)
         finally:
             session.close()
             place.leave()
+            self._figures.fleet.leave(id(place))
             _log.info(
                 "session.closed",
                 session=session.hello.session_id,
@@ -164,7 +186,9 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         except VoxloopError as error:
             await context.abort(row_of(error).status, error.message, _retry_after(error))
         if self._records is None:
-            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback")
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback"
+            )
         await context.abort(
             grpc.StatusCode.NOT_FOUND,
             f"there is no segment {request.segment_id} of session {request.session_id} of device {request.device_id} "
@@ -204,6 +228,24 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             resident_bytes=resident_bytes(),
         )
 
+    async def _abort(
+        self,
+        context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
+        error: VoxloopError,
+        session: Session,
+    ) -> None:
+        _log.warning("session.refused", session=session.hello.session_id, error=error.message)
+        self._figures.refused(error)
+        await context.abort(row_of(error).status, error.message, _retry_after(error))
+
+    def show(self, figures: Figures) -> None:
+        """How many are here, and how many may be."""
+        figures.show("voxloop_server_open_sessions", self._admission.open_sessions)
+        figures.show("voxloop_server_most_sessions", self._config.max_sessions)
+        figures.show("voxloop_server_speaking_streams", self._admission.speaking(time.monotonic()))
+        figures.show("voxloop_server_most_streams", self._config.streams_per_worker or 0)
+        figures.show("voxloop_queue_waiting_windows", self._engine.thread.waiting)
+
     def _forget(self, device: str) -> None:
         """What is remembered for devices that come back goes, too. device: its digest."""
         self._store.forget(lambda device_id: device_digest(device_id) == device)
@@ -230,15 +272,6 @@ async def _first(requests: AsyncIterator[pb.RecognizeRequest], timeout_ms: int) 
         raise ContractError(f"no Hello within {timeout_ms} ms; it is the first message of a session") from None
 
 
-async def _abort(
-    context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
-    error: VoxloopError,
-    session: Session,
-) -> None:
-    _log.warning("session.refused", session=session.hello.session_id, error=error.message)
-    await context.abort(row_of(error).status, error.message, _retry_after(error))
-
-
 def _retry_after(error: VoxloopError) -> tuple[tuple[str, str], ...]:
     """When to come again, as trailing metadata; empty if it is not known."""
     return ((RETRY_AFTER_METADATA_KEY, str(error.retry_after_ms)),) if error.retry_after_ms else ()
@@ -246,13 +279,17 @@ def _retry_after(error: VoxloopError) -> tuple[tuple[str, str], ...]:
 
 @asynccontextmanager
 async def open_server(
-    config: ServerConfig, stop_now: asyncio.Event | None = None, recognizer: Recognizer | None = None
+    config: ServerConfig,
+    stop_now: asyncio.Event | None = None,
+    recognizer: Recognizer | None = None,
+    figures: Figures | None = None,
 ) -> AsyncIterator[str]:
     """A running server; gives the address that it listens on. Leaving the block drains it, until stop_now is set.
 
-    recognizer: of the configured bundle, if it is loaded already. Raises ConfigError for an address that cannot be had,
-    and what `open_engine` raises.
+    recognizer: of the configured bundle, if it is loaded already. figures: that somebody reads.
+    Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
     """
+    figures = figures or Figures(CollectorRegistry())
     async with (
         open_access(config, config.listen) as access,
         _open_records(config.store) as records,
@@ -262,7 +299,8 @@ async def open_server(
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
-        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, routing, config, records), server)
+        servicer = SpeechServicer(engine, routing, config, figures, records)
+        pb_grpc.add_SpeechServiceServicer_to_server(servicer, server)
         asks_nobody = access.gate is None and is_loopback(config.listen)
         admin = AdminServicer(routing, lambda claimed: admin_name(claimed, asks_nobody), access.audit)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
@@ -274,8 +312,10 @@ async def open_server(
         await server.start()
         for service in ("", _SERVICE_NAME):
             await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+        readers = watch_parts(figures, servicer.show, access.gate, records)
         try:
-            yield address
+            async with taking_pulse(figures, readers):
+                yield address
         finally:
             await asyncio.shield(_drain(server, health_servicer, config, stop_now or asyncio.Event()))
 

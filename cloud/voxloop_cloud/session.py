@@ -49,12 +49,14 @@ class Session:
         rates: DeviceRates | None = None,
         place: Place | None = None,
         recorder: Recorder | None = None,
+        on_heartbeat: Callable[[pb.Hello, pb.Heartbeat], None] = lambda _hello, _said: None,
     ) -> None:
         """routes: choose each segment's bundle.
 
         admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
         rates: of all sessions of this server, which those of one device share. place: of this one among all that speak.
         recorder: is told of each segment that was answered; None if nobody keeps records.
+        on_heartbeat: is told how the device is.
         """
         self.hello = pb.Hello()
         self.segments = 0
@@ -67,6 +69,7 @@ class Session:
         self._rate: DeviceRate | None = None  # from Hello on
         self._place = place or open_to_all()
         self._recorder = recorder
+        self._on_heartbeat = on_heartbeat
         self._phase = Phase.NEW
         self._route: SessionRoute  # from Hello on
         self._results: SessionResults
@@ -98,6 +101,7 @@ class Session:
                 self._place.pause()
             case "heartbeat":
                 self._require(Phase.BETWEEN, Phase.IN_SEGMENT, Phase.SKIPPING, what="Heartbeat")
+                self._on_heartbeat(self.hello, request.heartbeat)
             case _:
                 raise ContractError("an empty request, or a kind that this server does not know; update the server")
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "cloud/voxloop_cloud/commands/calibrate.py": "a measurement says when it was made",
     "cloud/voxloop_cloud/commands/certificates.py": "certificates are valid from and until a date",
     "cloud/voxloop_cloud/commands/deploy_change.py": "a policy is shown with the time that it is from",
+    "cloud/voxloop_cloud/metrics/ears.py": "an utterance says when it was heard",
     "cloud/voxloop_cloud/commands/tokens.py": "a token says when it was issued and until when it holds",
     "cloud/voxloop_cloud/routing/policy_desk.py": "a policy says when it was made",
     "cloud/voxloop_cloud/routing/routing.py": "the first policy says when it was made",

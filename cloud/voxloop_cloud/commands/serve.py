@@ -14,6 +14,8 @@ import typer
 
 from voxloop_cloud.capacity_file import measured_capacity
 from voxloop_cloud.engine import load_recognizer
+from voxloop_cloud.metrics.exposition import Exposition, open_exposition
+from voxloop_cloud.metrics.figures import Figures
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.server import ServerConfig, open_server
 from voxloop_cloud.workers import Workers, reserved_port
@@ -47,10 +49,18 @@ def serve(
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option(help="keep utterances here: voxloop.db, and clips/ where devices let sound be kept", metavar="DIR"),
+        typer.Option(
+            help="keep utterances here: voxloop.db, and clips/ where devices let sound be kept", metavar="DIR"
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(help="processes that share the port, one for each core (default 1)")
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="show metrics to Prometheus here; a port alone is one of this machine alone", metavar="HOST:PORT"
+        ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
@@ -82,25 +92,30 @@ def serve(
         "insecure_beyond_loopback": insecure_beyond_loopback,
         "workers": workers,
         "store.state": state,
+        "metrics.listen": metrics,
     }
     settings = read_settings(ServerConfig, config, os.environ, flags)
     endings = [sys.stdin.fileno()] if until_stdin_closes else []
-    if settings.workers == 1:
+    with open_exposition(settings.metrics, settings.workers) as exposition:
+        if settings.workers > 1:
+            raise typer.Exit(_serve_with_workers(settings, endings, exposition))
         recognizer = load_recognizer(settings.engine)
-        asyncio.run(_serve(_limited(settings, recognizer), recognizer, endings, _say_ready))
-    else:
-        raise typer.Exit(_serve_with_workers(settings, endings))
+        limited = _limited(settings, recognizer)
+        with exposition.recording() as figures:
+            asyncio.run(_serve(limited, recognizer, endings, figures, lambda address: _say_ready(address, exposition)))
 
 
-def _serve_with_workers(settings: ServerConfig, endings: Sequence[int]) -> int:
+def _serve_with_workers(settings: ServerConfig, endings: Sequence[int], exposition: Exposition) -> int:
     with reserved_port(settings.listen) as address:
         recognizer = load_recognizer(settings.engine)
         shared = _limited(settings.model_copy(update={"listen": address}), recognizer)
 
-        def serve_one(parents_end: int, on_ready: Callable[[], None]) -> None:
-            asyncio.run(_serve(shared, recognizer, [*endings, parents_end], lambda _: on_ready()))
+        def serve_one(place: int, parents_end: int, on_ready: Callable[[], None]) -> None:
+            with exposition.recording(place) as figures:
+                asyncio.run(_serve(shared, recognizer, [*endings, parents_end], figures, lambda _: on_ready()))
 
-        return Workers(serve_one, settings.workers).run(lambda: _say_ready(f"{address}, {settings.workers} workers"))
+        where = f"{address}, {settings.workers} workers"
+        return Workers(serve_one, settings.workers, exposition.forget).run(lambda: _say_ready(where, exposition))
 
 
 def _limited(settings: ServerConfig, recognizer: Recognizer) -> ServerConfig:
@@ -116,7 +131,11 @@ def _limited(settings: ServerConfig, recognizer: Recognizer) -> ServerConfig:
 
 
 async def _serve(
-    settings: ServerConfig, recognizer: Recognizer, endings: Sequence[int], on_ready: Callable[[str], None]
+    settings: ServerConfig,
+    recognizer: Recognizer,
+    endings: Sequence[int],
+    figures: Figures,
+    on_ready: Callable[[str], None],
 ) -> None:
     """Serves until a signal comes, or one of the files in `endings` ends."""
     stop, stop_now = asyncio.Event(), asyncio.Event()
@@ -125,7 +144,7 @@ async def _serve(
         loop.add_signal_handler(signal_number, _ask_to_stop, stop, stop_now)
     for file in endings:
         loop.add_reader(file, _stop_at_end_of, file, loop, stop)
-    async with open_server(settings, stop_now, recognizer) as address:
+    async with open_server(settings, stop_now, recognizer, figures) as address:
         on_ready(address)
         await stop.wait()
         typer.echo("voxloop serve: stopping; open sessions finish first, again stops at once", err=True)
@@ -136,8 +155,10 @@ def _ask_to_stop(stop: asyncio.Event, stop_now: asyncio.Event) -> None:
     (stop_now if stop.is_set() else stop).set()
 
 
-def _say_ready(where: str) -> None:
+def _say_ready(where: str, exposition: Exposition) -> None:
     typer.echo(f"voxloop serve: listening on {where}")
+    if exposition.url:
+        typer.echo(f"voxloop serve: metrics at {exposition.url}")
     sys.stdout.flush()
 
 

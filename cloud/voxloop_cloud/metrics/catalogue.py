@@ -21,7 +21,7 @@ ANSWER: Final[tuple[Label, ...]] = ("bundle", "route")
 ALL: Final[tuple[Label, ...]] = (*ANSWER, *DEVICE)
 
 
-def code_name(code: int) -> str:
+def code_name(code: pb.FailureCode.ValueType) -> str:
     """A FailureCode as the label `code` has it: overload, contract and so on; empty for one of a newer schema."""
     return pb.FailureCode.Name(code).removeprefix("FAILURE_CODE_").lower() if code in pb.FailureCode.values() else ""
 

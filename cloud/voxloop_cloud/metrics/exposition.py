@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
+from voxloop_cloud.metrics.catalogue import SERVER_METRICS
 from voxloop_cloud.metrics.figures import Figures
 from voxloop_cloud.metrics.metrics_config import MetricsConfig
 from voxloop_cloud.metrics.worker_files import all_workers, count_in, forget_gauges, open_worker_files
@@ -39,9 +40,10 @@ class Exposition:
             count_in(self.folder, place)
         own = CollectorRegistry()
         figures = Figures(own, self.config.device_kinds, self.folder)
-        with ExitStack() as stack:
-            if self.listener is not None:
-                stack.enter_context(showing(self.listener, all_workers(self.folder) if self.folder else own))
+        if self.listener is None:
+            yield figures
+            return
+        with showing(self.listener, all_workers(self.folder, SERVER_METRICS) if self.folder else own):
             yield figures
 
     def forget(self, place: int) -> None:

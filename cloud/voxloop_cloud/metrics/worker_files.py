@@ -7,15 +7,17 @@ at each death, and a page would take ever longer to make.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from prometheus_client import CollectorRegistry, multiprocess, values
+from prometheus_client import CollectorRegistry, Metric, multiprocess, values
+from prometheus_client.registry import Collector
 
 from voxloop_proto.errors import ConfigError
+from voxloop_proto.metrics.spec import MetricSpec
 
 _MEMORY: Final = Path("/dev/shm")
 """Where it is there and large enough: figures need no disk, and a full disk must not end a worker that counts."""
@@ -46,11 +48,25 @@ def forget_gauges(folder: Path, place: int) -> None:
     _reserve(folder, place, _GAUGE_BYTES)
 
 
-def all_workers(folder: Path) -> CollectorRegistry:
+def all_workers(folder: Path, specs: Iterable[MetricSpec]) -> CollectorRegistry:
     """A registry that adds up all places."""
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]
+    registry.register(_AllWorkers(folder, specs))
     return registry
+
+
+class _AllWorkers(Collector):
+    """As the library adds up, save that a histogram of signed values has no sum, as it has none in one process."""
+
+    def __init__(self, folder: Path, specs: Iterable[MetricSpec]) -> None:
+        self._files = multiprocess.MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
+        self._sums = {f"{spec.name}_sum" for spec in specs if spec.is_signed}
+
+    def collect(self) -> Iterator[Metric]:
+        """All families that any worker has."""
+        for family in self._files.collect():  # type: ignore[no-untyped-call]
+            family.samples = [sample for sample in family.samples if sample.name not in self._sums]
+            yield family
 
 
 def _home(workers: int) -> Path | None:

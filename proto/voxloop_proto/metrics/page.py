@@ -45,7 +45,7 @@ def url_of(listener: socket.socket) -> str:
 @contextmanager
 def showing(listener: socket.socket, registry: CollectorRegistry) -> Iterator[None]:
     """Answers at the socket with the registry's figures until the block is left, in a thread of its own."""
-    disable_created_metrics()  # a line for each series that nobody reads
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a line for each series that nobody reads
     server = _PageServer(listener, registry)
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()

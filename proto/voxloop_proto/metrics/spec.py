@@ -62,11 +62,17 @@ class MetricSpec:
     of_highest: bool = False
 
     @property
+    def is_signed(self) -> bool:
+        """Whether a histogram has values below zero: it has no sum then, as one that falls looks like a restart."""
+        return bool(self.buckets) and self.buckets[0] < 0.0
+
+    @property
     def sample_names(self) -> tuple[str, ...]:
         """The names under which a page shows it."""
-        if self.kind is MetricKind.HISTOGRAM:
-            return tuple(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))
-        return (self.name,)
+        if self.kind is not MetricKind.HISTOGRAM:
+            return (self.name,)
+        parts = ("bucket", "count") if self.is_signed else ("bucket", "count", "sum")
+        return tuple(f"{self.name}_{part}" for part in parts)
 
 
 def counter(
