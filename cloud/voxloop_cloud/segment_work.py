@@ -199,7 +199,7 @@ class ShadowWork(SegmentWork):
     """
 
     def _take_inbox(self) -> list[Pcm]:
-        """Enough for the next window: the features of a whole segment at once would keep those waiting who come then."""
+        """Enough for the next window: the features of a whole segment at once would hold up whoever comes then."""
         inbox: list[Pcm] = []
         missing = self._recognition.wanted_samples()
         while self._inbox and missing > 0:

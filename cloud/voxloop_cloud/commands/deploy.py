@@ -39,8 +39,8 @@ deploy = typer.Typer(
     rich_markup_mode=None,
     help="Say which bundle answers whom: shadow, canary, ramp, promote, and one step back at any time.\n\n"
     "The server must keep state ('voxloop serve --state DIR') and know you: a token of the role admin, made with\n"
-    "'voxloop tokens issue NAME --role admin', or --insecure on the server's own machine. Every change has a reason and\n"
-    "is kept; it holds from each stream's next segment, on all servers of the state within a second.\n\n"
+    "'voxloop tokens issue NAME --role admin', or --insecure on the server's own machine. Every change has a reason\n"
+    "and is kept; it holds from each stream's next segment, on all servers of the state within a second.\n\n"
     "A new model usually goes: shadow, canary --percent 5, ramp --percent 25, promote. Bundles are named NAME@VERSION.",
 )
 

@@ -75,9 +75,7 @@ def read_slice(words: list[str] | None) -> Slice | None:
     return read_settings(Slice, flags={name: value for name, _, value in parts})
 
 
-def make_change(
-    client: AdminClient, step: Change, reason: str, yes: bool, unaudited: list[str] | None = None
-) -> None:
+def make_change(client: AdminClient, step: Change, reason: str, yes: bool, unaudited: list[str] | None = None) -> None:
     """Shows what a step changes, asks, and takes it."""
     present = client.policy().policy
     before = read_policy(present.document)

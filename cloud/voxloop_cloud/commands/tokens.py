@@ -38,7 +38,7 @@ def issue(
     tokens_file: TokensFile,
     expires_days: ExpiresDays = 365,
     out: Out = None,
-    role: Annotated[Role, typer.Option(help="device: speaks; admin: also says which bundle answers whom")] = Role.DEVICE,
+    role: Annotated[Role, typer.Option(help="device: speaks; admin: also says which bundle answers")] = Role.DEVICE,
 ) -> None:
     """Issue a device's first token, and print it: it is shown this once, the file keeps only its hash.
 
@@ -128,9 +128,7 @@ def _role_of(device: str, tokens_file: Path, now: datetime) -> Role:
     return known[-1].role if known else Role.DEVICE
 
 
-def _new_token(
-    device: str, now: datetime, expires_days: int, out: Path | None, role: Role
-) -> tuple[str, TokenRecord]:
+def _new_token(device: str, now: datetime, expires_days: int, out: Path | None, role: Role) -> tuple[str, TokenRecord]:
     """Raises ConfigError for a device that cannot be, or a file that is there already."""
     try:
         check_names(device_id=device)
@@ -148,7 +146,8 @@ def _hand_over(text: str, record: TokenRecord, out: Path | None) -> None:
         write_new(out, f"{text}\n".encode())
     where = out or "a file of its own, readable by its owner alone"
     typer.echo(
-        f"token {record.id} of {record.device_id}, until {record.expires:%Y-%m-%d}: put it into {where}, {_use(record)}",
+        f"token {record.id} of {record.device_id}, until {record.expires:%Y-%m-%d}: "
+        f"put it into {where}, {_use(record)}",
         err=True,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 import grpc
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,8 +77,8 @@ def _told(method: Callable[..., Any], request: Any) -> Any:
     try:
         return method(request, timeout=PATIENCE_S)
     except grpc.RpcError as error:
-        assert isinstance(error, grpc.Call)
-        raise from_status(error.code(), error.details() or error.code().name.lower()) from error
+        call = cast("grpc.Call", error)  # what a stub raises is both
+        raise from_status(call.code(), call.details() or call.code().name.lower()) from error
 
 
 def _open_channel(config: AdminConfig) -> grpc.Channel:

@@ -11,15 +11,15 @@ from voxloop_proto.errors import ConfigError
 
 
 def find_keyed(key: str) -> Path:
-    """The folder of a bundle NAME@VERSION, the default one or of the store. Raises ConfigError that lists what there is.
+    """The folder of a bundle NAME@VERSION, the default one or of the store. Raises ConfigError that lists them.
 
     Only bundle.toml is looked at: whoever loads it verifies it.
     """
     found = dict(_keyed_folders())
     if key not in found:
         raise ConfigError(
-            f"no bundle {key} on this machine; here are {', '.join(sorted(found)) or 'none'}, in {store_path()} and the "
-            "installation; put it there with 'voxloop models import' on every machine that serves"
+            f"no bundle {key} on this machine; here are {', '.join(sorted(found)) or 'none'}, in {store_path()} and "
+            "the installation; put it there with 'voxloop models import' on every machine that serves"
         )
     return found[key]
 

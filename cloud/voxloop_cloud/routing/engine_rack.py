@@ -61,7 +61,7 @@ class EngineRack:
     async def _load(self, key: str) -> Engine:
         try:
             engine = await self._open(key)
-        except Exception as error:  # noqa: BLE001 (the task's boundary; whoever waits gets it, too)
+        except Exception as error:
             self.failures[key] = str(error)
             _log.error("bundle.not_loaded", bundle=key, error=str(error), exc_info=not isinstance(error, VoxloopError))
             raise

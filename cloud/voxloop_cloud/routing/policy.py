@@ -27,7 +27,7 @@ _HASH_BITS: Final = 52  # a half can be added to so many in a double
 def _check_key(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(
-            f"{key[:140]!r} names no bundle; allowed is NAME@VERSION, each of letters, digits, '.', '_', '-', at most 64"
+            f"{key[:140]!r} names no bundle; allowed is NAME@VERSION, of letters, digits, '.', '_', '-', 64 each"
         )
     return key
 
@@ -75,6 +75,9 @@ class Automation(BaseModel):
         return self
 
 
+FULL: Final = Automation()
+
+
 class Shadow(BaseModel):
     """A bundle that listens in: its text is compared and never sent to a device."""
 
@@ -103,8 +106,8 @@ class Override(BaseModel):
 class Policy(BaseModel):
     """Which bundle answers, which ones listen in, and where people do.
 
-    primary: the bundle that stands until another is promoted; others with a weight are its canaries. standby: bundles that are loaded and
-    get nothing, so that a step to them, or back to them, is at once.
+    primary: the bundle that stands until another is promoted; others with a weight are its canaries. standby: bundles
+    that are loaded and get nothing, so that a step to them, or back to them, is at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -114,7 +117,7 @@ class Policy(BaseModel):
     shadows: tuple[Shadow, ...] = Field((), max_length=MOST_BUNDLES)
     standby: tuple[BundleKey, ...] = Field((), max_length=MOST_BUNDLES)
     overrides: tuple[Override, ...] = Field((), max_length=MOST_OVERRIDES)
-    automation: Automation = Automation()
+    automation: Automation = FULL
 
     @classmethod
     def of_one(cls, bundle: str) -> Self:
@@ -193,7 +196,7 @@ def read_policy(document: str) -> Policy:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the policy is not JSON ({error}); 'voxloop deploy status --json' shows one") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"the policy is a {type(values).__name__}; allowed is an object, as of 'deploy status --json'")
+        raise ConfigError(f"the policy is a {type(values).__name__}; allowed is an object, see 'deploy status --json'")
     return read_settings(Policy, flags=values)
 
 

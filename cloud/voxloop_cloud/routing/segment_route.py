@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from voxloop_cloud.decoder import Decoded, Hypothesis
 from voxloop_cloud.engine import Engine
 from voxloop_cloud.feature_statistics import FeatureSummary
-from voxloop_cloud.routing.policy import Automation, Route
+from voxloop_cloud.routing.policy import FULL, Automation, Route
 from voxloop_cloud.routing.shadows import ShadowCopy
 from voxloop_cloud.segment_work import SegmentWork
 from voxloop_proto.audio import Pcm
@@ -19,7 +19,7 @@ class Routed:
     engine: Engine
     route: Route = Route.PRIMARY
     policy_version: int = 0
-    automation: Automation = Automation()
+    automation: Automation = FULL
     copy: ShadowCopy | None = None
 
 

@@ -47,8 +47,8 @@ def admin_name(claimed: str, asks_nobody: bool) -> str:
         return claimed or "somebody on this machine"
     if caller is None:
         raise PermissionDeniedError(
-            "this server asks nobody who they are, so nobody may change what it serves; start it with --tokens FILE, and "
-            "issue a token with 'voxloop tokens issue NAME --role admin'"
+            "this server asks nobody who they are, so nobody may change what it serves; start it with --tokens FILE, "
+            "and issue a token with 'voxloop tokens issue NAME --role admin'"
         )
     if caller.role is not Role.ADMIN:
         raise PermissionDeniedError(

@@ -60,9 +60,7 @@ class TokenRecord(BaseModel):
         return self.expires if self.revoked is None else min(self.expires, self.revoked)
 
 
-def make_token(
-    device_id: str, now: datetime, lifetime: timedelta, role: Role = Role.DEVICE
-) -> tuple[str, TokenRecord]:
+def make_token(device_id: str, now: datetime, lifetime: timedelta, role: Role = Role.DEVICE) -> tuple[str, TokenRecord]:
     """A new token, and what is kept of it."""
     token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     record = TokenRecord(

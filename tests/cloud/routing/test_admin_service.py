@@ -116,8 +116,8 @@ def test_only_an_admins_token_may_and_what_it_did_is_written_down(shelf: Path, t
                 lambda shown: stub.ListPolicies(pb.ListPoliciesRequest(), metadata=shown),
                 lambda shown: stub.ListVerdicts(pb.ListVerdictsRequest(), metadata=shown),
             ):
-                assert (await refused(lambda: call(())))[0] == grpc.StatusCode.UNAUTHENTICATED
-                code, details = await refused(lambda: call(device))
+                assert (await refused(lambda call=call: call(())))[0] == grpc.StatusCode.UNAUTHENTICATED
+                code, details = await refused(lambda call=call: call(device))
                 assert code == grpc.StatusCode.PERMISSION_DENIED
                 assert "kitchen has the role device, and this takes an admin" in details
             claimed = request_of(with_canary(ALONE, SECOND, 0.5), author="somebody else")
@@ -133,9 +133,7 @@ def test_only_an_admins_token_may_and_what_it_did_is_written_down(shelf: Path, t
     assert "voxloop_" not in (tmp_path / "audit.jsonl").read_text()
 
 
-def test_a_port_that_asks_nobody_has_no_admins_unless_it_is_this_machines_alone(
-    shelf: Path, tmp_path: Path
-) -> None:
+def test_a_port_that_asks_nobody_has_no_admins_unless_it_is_this_machines_alone(shelf: Path, tmp_path: Path) -> None:
     async def test() -> None:
         wide = {"listen": "0.0.0.0:0", "insecure_beyond_loopback": True}
         config = ServerConfig(insecure=True, drain_ms=100, engine=EngineConfig(bundle=str(shelf / "tiny-1")), **wide)  # type: ignore[arg-type]

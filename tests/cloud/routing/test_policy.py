@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +85,7 @@ def test_shares_follow_the_weights_of_many_bundles(of: dict[str, float]) -> None
 def test_a_ramp_moves_no_more_devices_than_the_share_grows() -> None:
     steps = [{OLD: 1.0 - share, NEW: share} for share in (0.05, 0.25, 0.5, 0.95)]
     chosen = [[bundle_of(of, device) for device in DEVICES] for of in steps]
-    for before, after in zip(chosen, chosen[1:], strict=False):
+    for before, after in pairwise(chosen):
         moved = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
         assert set(moved) == {(OLD, NEW)}
         assert len(moved) == after.count(NEW) - before.count(NEW)

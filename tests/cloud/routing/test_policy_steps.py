@@ -28,7 +28,7 @@ def test_a_canary_gets_its_share_and_the_others_keep_theirs_among_themselves(sha
 def test_a_canary_may_have_everybody_and_is_not_the_primary_for_that() -> None:
     whole = with_canary(ALONE, NEW, 1.0)
     assert whole.weights == {NEW: 1.0}
-    assert (whole.primary, whole.canaries) == (OLD, {NEW})
+    assert (whole.primary, set(whole.canaries)) == (OLD, {NEW})
     assert with_canary(whole, NEW, 0.5).weights == {OLD: 0.5, NEW: 0.5}
 
 

@@ -158,7 +158,7 @@ def test_a_damaged_bundle_is_refused(
 
     async def test() -> None:
         async with open_tiny_routing(shelf, database) as routing:
-            with pytest.raises(VoxloopError, match="tokens.txt"):
+            with pytest.raises(VoxloopError, match=r"tokens\.txt"):
                 await put(routing, with_canary(ALONE, SECOND, 0.1))
             assert routing.desk.in_force.version == 1
 
