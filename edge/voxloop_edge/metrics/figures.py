@@ -73,6 +73,7 @@ class Figures:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            self._read(vitals, uplink, keeping)
 
     def _read(self, vitals: Vitals, uplink: Uplink, keeping: Safekeeping) -> None:
         totals = {
