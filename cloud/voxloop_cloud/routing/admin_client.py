@@ -18,6 +18,9 @@ from voxloop_proto.v1.admin_pb2_grpc import AdminServiceStub
 PATIENCE_S: Final = 120.0
 """A bundle that a policy names first is loaded before the answer comes."""
 
+_OWN_CONNECTION: Final = [("grpc.use_local_subchannel_pool", 1)]
+"""Else clients of one process share a connection, and so always meet the same worker."""
+
 
 class AdminConfig(BaseModel):
     """The server, and what is shown to it."""
@@ -87,13 +90,13 @@ def _open_channel(config: AdminConfig) -> grpc.Channel:
             raise ConfigError("a token is never used in plaintext; leave out --insecure, or the token")
         if not is_loopback(config.server):
             raise ConfigError(f"--insecure is for a server on this machine, and {config.server} is another; use TLS")
-        return grpc.insecure_channel(config.server)
+        return grpc.insecure_channel(config.server, options=_OWN_CONNECTION)
     credentials = grpc.ssl_channel_credentials(_read(config.ca) if config.ca else None)
     if config.token_file is not None:
         token = _read(config.token_file).decode("latin1").strip()
         shown = grpc.metadata_call_credentials(_Token(token))
         credentials = grpc.composite_channel_credentials(credentials, shown)
-    return grpc.secure_channel(config.server, credentials)
+    return grpc.secure_channel(config.server, credentials, options=_OWN_CONNECTION)
 
 
 class _Token(grpc.AuthMetadataPlugin):
