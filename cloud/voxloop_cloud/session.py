@@ -124,7 +124,7 @@ class Session:
         welcome = pb.Welcome(
             schema_version=SCHEMA_VERSION,
             resume_token=self._results.resume_token,
-            transcribed_segments=list(self._results.transcripts),
+            transcribed_segments=self._results.segments,
             limits=self._limits.to_wire(),
             hotwords=hotwords,
         )
@@ -136,7 +136,7 @@ class Session:
         if start.segment_id <= self._last_segment_id:
             raise ContractError(f"segment {start.segment_id} after segment {self._last_segment_id}; ids count upwards")
         self._last_segment_id = start.segment_id
-        if start.segment_id in self._results.transcripts:
+        if start.segment_id in self._results.segments:
             self._phase = Phase.SKIPPING
             return None
         if refusal := self._refusal(start):
@@ -192,7 +192,7 @@ class Session:
         arrived_s = time.perf_counter()
         if self._phase is Phase.SKIPPING:
             self._phase = Phase.BETWEEN
-            known = self._results.transcripts.get(self._last_segment_id)
+            known = self._results.find(self._last_segment_id)
             if known and end.segment_id == self._last_segment_id:  # not that of another segment, a second time
                 yield pb.RecognizeResponse(transcript=known)
             return

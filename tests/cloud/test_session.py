@@ -260,8 +260,34 @@ def test_the_store_of_results_is_bounded() -> None:
     opened = [store.open(hello(session_id=name).hello) for name in ("a", "b", "c")]
     for number in range(5):
         opened[2].keep(pb.Transcript(segment_id=number))
-    assert list(opened[2].transcripts) == [2, 3, 4]
+    assert opened[2].segments == [2, 3, 4]
+    assert opened[2].find(1) is None
+    assert opened[2].find(3) == pb.Transcript(segment_id=3)
     assert store.open(hello(session_id="a").hello) is not opened[0]
+
+
+def test_a_session_in_use_does_not_hold_up_the_forgetting_of_others() -> None:
+    now_s = [0.0]
+    store = ResultStore(ResultsConfig(keep_ms=10_000), lambda: now_s[0])
+    long, left = (store.open(hello(session_id=name).hello) for name in ("long", "left"))
+    now_s[0] = 9.0
+    long.keep(pb.Transcript(segment_id=1))
+    now_s[0] = 11.0
+    store.open(hello(session_id="new").hello)
+    assert store.open(hello(session_id="left", resume_token=left.resume_token).hello) is not left
+
+
+def test_a_session_that_is_open_comes_back_when_it_was_dropped_and_takes_nobodys_place() -> None:
+    store = ResultStore(ResultsConfig(max_sessions=2))
+    open_one, *_ = (store.open(hello(session_id=name).hello) for name in ("a", "b", "c"))
+    open_one.keep(pb.Transcript(segment_id=1))
+    resumed = hello(session_id="a", resume_token=open_one.resume_token).hello
+    assert store.open(resumed) is open_one
+    store.open(hello(session_id="d").hello)
+    store.open(hello(session_id="e").hello)
+    newer = store.open(resumed)
+    open_one.keep(pb.Transcript(segment_id=2))
+    assert store.open(resumed) is newer
 
 
 def test_a_session_goes_on_under_its_token_after_a_restart_and_at_another_worker() -> None:
