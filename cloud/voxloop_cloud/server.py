@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import Field, field_validator
 
 from voxloop_cloud.admission import Admission, Capacity, Place
+from voxloop_cloud.alarms.config import AlarmsConfig
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
@@ -81,6 +82,7 @@ class ServerConfig(AccessConfig):
     store: StoreConfig = Field(default_factory=StoreConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    alarms: AlarmsConfig = Field(default_factory=AlarmsConfig)
 
     @property
     def streams_per_worker(self) -> int | None:

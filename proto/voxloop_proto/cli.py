@@ -33,6 +33,7 @@ _SUMMARY = {
     "tokens": "Issue, list, rotate and revoke the tokens of devices.",
     "models": "List, verify, import and fetch model bundles.",
     "deploy": "Say which bundle answers whom: shadow, canary, promote, roll back.",
+    "alarms": "List, check, change and render the alarms, and what history says of them.",
     "drift": "What has changed in what devices send, and at which stage.",
     "train": "Train a model from a recipe.",
     "evaluate": "Word errors of a bundle, by set and slice, with costs and a report.",

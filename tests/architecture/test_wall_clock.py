@@ -8,6 +8,9 @@ SOURCES = ("proto/voxloop_proto", "edge/voxloop_edge", "cloud/voxloop_cloud")
 ALLOWED = {
     "edge/voxloop_edge/journal.py": "each line says when",
     "edge/voxloop_edge/replay.py": "a report says when it was made",
+    "cloud/voxloop_cloud/alarms/message.py": "a message says when",
+    "cloud/voxloop_cloud/alarms/steady_clock.py": "alarms outlive their process; within one, time is monotonic",
+    "cloud/voxloop_cloud/commands/alarms.py": "history says when, and is read up to now",
     "cloud/voxloop_cloud/records/clip_key.py": "a clip lies by its day",
     "cloud/voxloop_cloud/records/records.py": "a record says when",
     "cloud/voxloop_cloud/commands/calibrate.py": "a measurement says when it was made",

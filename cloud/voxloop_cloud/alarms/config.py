@@ -10,8 +10,9 @@ class AlarmsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    on: bool = Field(True, description="whether the server watches itself")
     rules: Path | None = Field(
-        None, description="file of rules (TOML), read again when it changes; none: those that ship"
+        None, description="file of rules (TOML), read anew when it changes; none: those that ship"
     )
     interval_s: float = Field(5.0, ge=0.1, le=240.0, description="seconds between evaluations")
     instance: str = Field(

@@ -65,6 +65,6 @@ def _orphans(rules: Sequence[Rule], state: AlarmState, at_s: float) -> list[Reso
 
 
 def _is_slice_of(rule: Rule, labels: Labels) -> bool:
-    """Whether the rule, as it is now, has slices with these labels; without its label, series make a slice of their own."""
+    """Whether the rule, as it is now, has slices with these labels; series without its label make one of their own."""
     names = [name for name, _ in labels]
     return names == [rule.split_by] if names else True

@@ -12,6 +12,7 @@ from voxloop_cloud.alarms.evaluator import AlarmState
 from voxloop_cloud.alarms.events import Event, Fired, Resolved
 from voxloop_cloud.alarms.series import Labels
 from voxloop_cloud.alarms.state_document import from_document, to_document
+from voxloop_cloud.store.database import writing
 from voxloop_cloud.store.tables import ALARM_STATES, ALARMS
 from voxloop_proto.errors import DataError
 
@@ -32,7 +33,7 @@ class AlarmJournal:
     def load(self, at_s: float) -> AlarmState:
         """Where the evaluation goes on; an alarm that fires in the store and not in that state ends now."""
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 state = self._read_state(connection, at_s)
                 self._end_unknown(connection, state, at_s)
                 return state
@@ -44,7 +45,7 @@ class AlarmJournal:
         """Keeps the alarms that began and ended, and the state."""
         self._unwritten.extend(event for event in events if isinstance(event, Fired | Resolved))
         try:
-            with self._engine.begin() as connection:
+            with writing(self._engine) as connection:
                 for event in self._unwritten:
                     self._write_event(connection, event)
                 self._write_state(connection, state)
@@ -52,6 +53,10 @@ class AlarmJournal:
             _log.error("alarms.not_written", error=_reason(error), events=len(self._unwritten))
         else:
             self._unwritten.clear()
+
+    def close(self) -> None:
+        """Lets go of the store."""
+        self._engine.dispose()
 
     def _read_state(self, connection: Connection, at_s: float) -> AlarmState:
         found = select(ALARM_STATES.c.document).where(ALARM_STATES.c.instance == self._instance)

@@ -18,8 +18,9 @@ def to_message(event: Event, rule: Rule | None, instance: str) -> Message | None
         not isinstance(event, Fired | Resolved) and not event.is_firing
     ):
         return None
+    piece = ",".join("=".join(label) for label in event.labels)
     about: Message = {
-        "id": f"{instance}/{name}/{','.join('='.join(label) for label in event.labels)}/{_kind(event)}/{event.at_s:.3f}",
+        "id": f"{instance}/{name}/{piece}/{_kind(event)}/{event.at_s:.3f}",
         "event": _kind(event),
         "rule": name,
         "instance": instance,

@@ -1,4 +1,4 @@
-"""Rates of counters and quantiles of histograms, by the arithmetic of Prometheus 2, so that both alarm at the same time.
+"""Rates of counters and quantiles of histograms, by the arithmetic of Prometheus 2, so that both alarm at once.
 
 After promql/functions.go (extrapolatedRate) and promql/quantile.go (bucketQuantile) of Prometheus, Apache-2.0.
 """

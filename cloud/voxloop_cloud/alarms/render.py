@@ -1,7 +1,7 @@
-"""The rules as Prometheus reads them: for each a recording rule of its figure, and an alerting rule that has our phases.
+"""The rules as Prometheus reads them: for each a recording rule of its figure, and an alerting rule with our phases.
 
-`for` and `keep_firing_for` (Prometheus 2.42 and later) are our `for_s` and `keep_s`. What Prometheus has no word for is said
-through its own ALERTS series: hysteresis (while it fires, the other limit counts) and holding on while data are missing.
+`for` and `keep_firing_for` (Prometheus 2.42 and later) are our `for_s` and `keep_s`. What Prometheus has no word for is
+said through its own ALERTS series: hysteresis (while it fires, the other limit counts), and to hold on without data.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""One rule: which figure of which stage is watched, from where on it is an alarm, and what the person who is woken does."""
+"""One rule: the figure of a stage that is watched, when it is an alarm, and what to do then."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -59,7 +59,7 @@ class Rule(BaseModel):
     keep_s: int = Field(0, ge=0, le=86_400, description="seconds that it must be back before it resolves")
     severity: Severity = Field(description="page wakes somebody, ticket waits for the day, note is only kept")
     missing: Missing = Field(
-        description="missing data: hold keeps a firing alarm for hold_s, fire is an alarm itself, resolve counts as fine"
+        description="missing data: hold keeps a firing alarm for hold_s, fire is an alarm, resolve counts as fine"
     )
     hold_s: int = Field(3_600, ge=1, le=86_400, description="hold: seconds after which missing data count as fine")
     meaning: str = Field(min_length=1, max_length=600, description="for the person who is woken: what it means")
@@ -85,7 +85,7 @@ class Rule(BaseModel):
             (self.stage not in STAGES, f"stage = {self.stage}: allowed are {', '.join(STAGES)}"),
             (
                 not self.metric.startswith(f"voxloop_{self.stage}_"),
-                f"metric {self.metric} is not one of stage {self.stage}, whose metrics begin with voxloop_{self.stage}_",
+                f"metric {self.metric} is not one of stage {self.stage}, whose names begin with voxloop_{self.stage}_",
             ),
             ((self.of is not None) != (self.aggregation == "share"), "`of` belongs to share, and share needs it"),
             (

@@ -1,4 +1,4 @@
-"""Whether a rule fits the metrics that the server has: a name that nothing exposes would be an alarm that never comes."""
+"""Whether a rule fits the metrics that the server has: a name that nothing exposes is an alarm that never comes."""
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -26,14 +26,12 @@ def faults_of(rule: Rule) -> Iterator[str]:
     if rule.of is not None:
         yield from _faults_of_metric(rule, "of", rule.of, rule.of_where)
     spec = METRICS.get(rule.metric)
-    if (
-        rule.aggregation == "quantile"
-        and spec
-        and spec.buckets
-        and max(rule.threshold, rule.resolves_at) >= spec.buckets[-1]
-    ):
+    if spec and rule.aggregation == "mean" and spec.is_signed:
+        yield f"mean of {spec.name}: a histogram of values below zero has no sum; allowed is quantile"
+    highest = max(rule.threshold, rule.resolves_at)
+    if spec and rule.aggregation == "quantile" and spec.buckets and highest >= spec.buckets[-1]:
         yield (
-            f"threshold = {rule.threshold:g}: the last bucket of {spec.name} ends at {spec.buckets[-1]:g}, "
+            f"threshold = {highest:g}: the last bucket of {spec.name} ends at {spec.buckets[-1]:g}, "
             "and no quantile can be told beyond it; allowed is less"
         )
 

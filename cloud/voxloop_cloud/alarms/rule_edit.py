@@ -6,7 +6,7 @@ import tomlkit
 from pydantic import ValidationError
 
 from voxloop_cloud.alarms.rule import Rule
-from voxloop_cloud.alarms.rule_file import explain, parse_rules, read_text
+from voxloop_cloud.alarms.rule_file import explain, parse_rules
 from voxloop_proto.errors import ConfigError
 
 

@@ -39,7 +39,7 @@ def read_text(file: Path) -> str:
         return content.decode()
     except FileNotFoundError:
         raise ConfigError(
-            f"no alarm rules {file}; 'voxloop alarms set RULE THRESHOLD --rules {file} ...' makes it from those that ship"
+            f"no alarm rules {file}; 'voxloop alarms set RULE THRESHOLD --rules {file}' makes it of those that ship"
         ) from None
     except OSError as error:
         raise ConfigError(f"cannot read the alarm rules {file}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Dates that only go forward: alarms outlive the process that saw them begin, and a clock that is set must not end them."""
+"""Dates that only go forward: alarms outlive their process, and a clock that is set must not end them."""
 
 import time
 

@@ -12,6 +12,7 @@ from voxloop_cloud.alarms.rule import Rule
 from voxloop_cloud.alarms.rule_edit import changed_text
 from voxloop_cloud.alarms.rule_file import SHIPPED_RULES, read_text
 from voxloop_cloud.security.private_file import locked, replace
+from voxloop_cloud.store.database import writing
 from voxloop_cloud.store.tables import THRESHOLD_CHANGES
 from voxloop_proto.errors import ConfigError
 
@@ -40,12 +41,13 @@ def change_threshold(
     reason: str,
     at_s: float,
 ) -> tuple[Rule, Rule]:
-    """Writes the file with another threshold, and who did it into the store: both or none. Gives the rule before and after.
+    """Writes the file with another threshold, and who did it into the store. Gives the rule before and after.
 
-    A file that is not there is made from the rules that ship. Raises ConfigError if the rule or the file may not be so.
+    Neither is done if the other fails, but for a power cut between the two. A file that is not there is made from the
+    rules that ship. Raises ConfigError if the rule or the file may not be so.
     """
     try:
-        with locked(file), store.begin() as connection:
+        with locked(file), writing(store) as connection:
             is_new = not file.exists()
             text, before, after = changed_text(
                 read_text(SHIPPED_RULES if is_new else file), file, rule, threshold, resolves_at

@@ -25,7 +25,7 @@ class PastAlarm:
 
 @dataclass(frozen=True, slots=True)
 class Usefulness:
-    """What a rule did in a period. doubles: the rule that fired at the same time in most cases, and in how many of them."""
+    """What a rule did in a period. doubles: the one that most often fired at the same time, and for which share."""
 
     rule: str
     alarms: int

@@ -4,22 +4,23 @@ import asyncio
 import platform
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from prometheus_client import Metric
-from sqlalchemy import Engine
 
 from voxloop_cloud.alarms.config import AlarmsConfig
 from voxloop_cloud.alarms.evaluator import AlarmState, evaluate
 from voxloop_cloud.alarms.events import DataMissing, DataSeen, Event, Fired, Resolved
-from voxloop_cloud.alarms.journal import AlarmJournal
 from voxloop_cloud.alarms.message import to_message
 from voxloop_cloud.alarms.registry import samples_of
 from voxloop_cloud.alarms.steady_clock import SteadyClock
 from voxloop_cloud.alarms.turn import Turn
 from voxloop_cloud.alarms.watched_rules import WatchedRules
 from voxloop_cloud.alarms.webhook import Webhook
+
+if TYPE_CHECKING:  # at run time only servers with a store load SQLAlchemy
+    from voxloop_cloud.alarms.journal import AlarmJournal
 
 LAST_WORDS_S: Final = 3.0
 """Time that a stopping server gives its last messages to go out."""
@@ -37,14 +38,16 @@ class AlarmWatch:
         collect: Collect,
         instance: str,
         turn: Turn,
-        journal: AlarmJournal | None = None,
+        open_journal: "Callable[[], AlarmJournal] | None" = None,
         webhook: Webhook | None = None,
     ) -> None:
+        """collect: the metrics of all processes. open_journal: called once it is this process's turn."""
         self._rules = rules
         self._collect = collect
         self._instance = instance
         self._turn = turn
-        self._journal = journal
+        self._open_journal = open_journal
+        self._journal: AlarmJournal | None = None
         self._webhook = webhook
         self._state: AlarmState | None = None  # until it is this process's turn
 
@@ -67,9 +70,13 @@ class AlarmWatch:
         """Keeps the state for the next start."""
         if self._journal and self._state is not None:
             self._journal.write(self._state)
+            self._journal.close()
 
     def _begin(self, at_s: float) -> AlarmState:
-        return self._journal.load(at_s) if self._journal else AlarmState()
+        if self._open_journal is None:
+            return AlarmState()
+        self._journal = self._open_journal()
+        return self._journal.load(at_s)
 
     def _tell(self, event: Event) -> None:
         _write_log(event)
@@ -82,26 +89,38 @@ class AlarmWatch:
 
 @asynccontextmanager
 async def open_alarms(
-    config: AlarmsConfig, collect: Collect, turn: Turn, store: Engine | None = None
-) -> AsyncIterator[AlarmWatch]:
+    config: AlarmsConfig, collect: Collect, turn: Turn, store_url: str | None = None
+) -> AsyncIterator[None]:
     """Watches until the block is left. collect: the metrics of all of this server's processes.
+
+    store_url: of the database that keeps alarms; none: the log alone tells of them.
 
     Raises ConfigError for rules or a webhook that can't be used.
     """
+    if not config.on:
+        yield
+        return
     instance = config.instance or platform.node()[:64]
     rules = WatchedRules(config.rules)
     webhook = Webhook(config) if config.webhook else None
-    journal = AlarmJournal(store, instance) if store else None
-    watch = AlarmWatch(rules, collect, instance, turn, journal, webhook)
+    open_journal = None if store_url is None else lambda: _open_journal(store_url, instance)
+    watch = AlarmWatch(rules, collect, instance, turn, open_journal, webhook)
     task = asyncio.create_task(_watch(watch, config.interval_s), name="alarms")
     try:
-        yield watch
+        yield
     finally:
         task.cancel()
         await asyncio.wait((task,))
         await asyncio.to_thread(watch.close)
         if webhook:
             await asyncio.to_thread(webhook.close, LAST_WORDS_S)
+
+
+def _open_journal(store_url: str, instance: str) -> "AlarmJournal":
+    from voxloop_cloud.alarms.journal import AlarmJournal  # noqa: PLC0415 (without a store nothing loads SQLAlchemy)
+    from voxloop_cloud.store.database import open_database  # noqa: PLC0415 (as above)
+
+    return AlarmJournal(open_database(store_url), instance)
 
 
 async def _watch(watch: AlarmWatch, interval_s: float) -> None:

@@ -28,7 +28,7 @@ _log = structlog.get_logger("voxloop.alarms")
 
 
 class Webhook:
-    """Sends each message until it is taken (any 2xx), six times at most: 1, 2, 4, 8 and 16 s apart, half of it by chance.
+    """Sends each message until it is taken (any 2xx), six times at most: 1, 2, 4, 8 and 16 s apart, half by chance.
 
     Messages go out one after the other, in order. What a receiver refuses (4xx) is not sent again.
     """
@@ -81,7 +81,7 @@ class Webhook:
                 _log.exception("alarms.not_sent", host=self._host, message=message.get("id"))
 
     def _deliver(self, message: Message) -> None:
-        request = Request(self._url, json.dumps(message).encode(), self._headers, method="POST")  # noqa: S310 (checked)
+        request = Request(self._url, json.dumps(message).encode(), self._headers, method="POST")
         for attempt in range(MAX_TRIES):
             refusal = self._try(request)
             if refusal is None:
@@ -131,7 +131,8 @@ def _checked_host(url: str, config: AlarmsConfig) -> str:
         )
     if config.webhook_secret is not None and parts.scheme == "http" and not is_loopback(f"[{host}]:{parts.port or 80}"):
         raise ConfigError(
-            f"alarms.webhook_secret would go to {host} in plaintext; give alarms.webhook an https:// URL, or leave the secret out"
+            f"alarms.webhook_secret would go to {host} in plaintext; give alarms.webhook an https:// URL, "
+            "or leave the secret out"
         )
     return host
 
@@ -145,6 +146,7 @@ def _read_secret(config: AlarmsConfig) -> str:
     secret = content.strip()
     if not secret or len(content) > MAX_SECRET_BYTES or any(not 0x20 < byte < 0x7F for byte in secret):
         raise ConfigError(
-            f"alarms.webhook_secret {config.webhook_secret}: allowed is one word of at most {MAX_SECRET_BYTES} ASCII characters"
+            f"alarms.webhook_secret {config.webhook_secret}: allowed is one word of ASCII characters, "
+            f"at most {MAX_SECRET_BYTES}"
         )
     return secret.decode("ascii")

@@ -34,9 +34,9 @@ alarms = typer.Typer(
     rich_markup_mode=None,
     help="""The alarms of the server: their rules, thresholds and history.
 
-    Rules are in one file (alarms.rules; without it, those that ship). The server evaluates them on its own metrics and reads
-    the file again when it changes; 'voxloop alarms render' writes the same for Prometheus. Settings are the server's own: from
-    --config, from VOXLOOP_*, and from flags.
+    Rules are in one file (alarms.rules; without it, those that ship). The server evaluates them on its own metrics and
+    reads the file again when it changes; 'voxloop alarms render' writes the same for Prometheus. Settings are the
+    server's own: from --config, from VOXLOOP_*, and from flags.
 
     \b
       voxloop alarms list

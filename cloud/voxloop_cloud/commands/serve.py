@@ -6,12 +6,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
+from voxloop_cloud.alarms.turn import Turn
+from voxloop_cloud.alarms.watch import open_alarms
 from voxloop_cloud.capacity_file import measured_capacity
 from voxloop_cloud.engine import load_recognizer
 from voxloop_cloud.metrics.exposition import Exposition, open_exposition
@@ -96,26 +100,38 @@ def serve(
     }
     settings = read_settings(ServerConfig, config, os.environ, flags)
     endings = [sys.stdin.fileno()] if until_stdin_closes else []
-    with open_exposition(settings.metrics, settings.workers) as exposition:
+    read = open_exposition(settings.metrics, settings.workers, is_read=settings.alarms.on)
+    with read as exposition, closing(Turn()) as turn:
         if settings.workers > 1:
-            raise typer.Exit(_serve_with_workers(settings, endings, exposition))
+            raise typer.Exit(_serve_with_workers(settings, endings, exposition, turn))
         recognizer = load_recognizer(settings.engine)
         limited = _limited(settings, recognizer)
         with exposition.recording() as figures:
-            asyncio.run(_serve(limited, recognizer, endings, figures, lambda address: _say_ready(address, exposition)))
+            alarms = _alarms(settings, exposition, figures, turn)
+            on_ready = partial(_say_ready, exposition=exposition)
+            asyncio.run(_serve(limited, recognizer, endings, figures, alarms, on_ready))
 
 
-def _serve_with_workers(settings: ServerConfig, endings: Sequence[int], exposition: Exposition) -> int:
+def _serve_with_workers(settings: ServerConfig, endings: Sequence[int], exposition: Exposition, turn: Turn) -> int:
     with reserved_port(settings.listen) as address:
         recognizer = load_recognizer(settings.engine)
         shared = _limited(settings.model_copy(update={"listen": address}), recognizer)
 
         def serve_one(place: int, parents_end: int, on_ready: Callable[[], None]) -> None:
             with exposition.recording(place) as figures:
-                asyncio.run(_serve(shared, recognizer, [*endings, parents_end], figures, lambda _: on_ready()))
+                alarms = _alarms(shared, exposition, figures, turn)
+                asyncio.run(_serve(shared, recognizer, [*endings, parents_end], figures, alarms, lambda _: on_ready()))
 
         where = f"{address}, {settings.workers} workers"
         return Workers(serve_one, settings.workers, exposition.forget).run(lambda: _say_ready(where, exposition))
+
+
+def _alarms(
+    settings: ServerConfig, exposition: Exposition, figures: Figures, turn: Turn
+) -> AbstractAsyncContextManager[None]:
+    """The alarms, of all workers' figures; one worker at a time evaluates them."""
+    read = exposition.all_figures(figures).collect
+    return open_alarms(settings.alarms, read, turn, settings.store.database_url)
 
 
 def _limited(settings: ServerConfig, recognizer: Recognizer) -> ServerConfig:
@@ -135,6 +151,7 @@ async def _serve(
     recognizer: Recognizer,
     endings: Sequence[int],
     figures: Figures,
+    alarms: AbstractAsyncContextManager[None],
     on_ready: Callable[[str], None],
 ) -> None:
     """Serves until a signal comes, or one of the files in `endings` ends."""
@@ -144,7 +161,7 @@ async def _serve(
         loop.add_signal_handler(signal_number, _ask_to_stop, stop, stop_now)
     for file in endings:
         loop.add_reader(file, _stop_at_end_of, file, loop, stop)
-    async with open_server(settings, stop_now, recognizer, figures) as address:
+    async with open_server(settings, stop_now, recognizer, figures) as address, alarms:
         on_ready(address)
         await stop.wait()
         typer.echo("voxloop serve: stopping; open sessions finish first, again stops at once", err=True)

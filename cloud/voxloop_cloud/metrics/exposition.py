@@ -38,13 +38,16 @@ class Exposition:
         """Keeps and shows this process's figures until the block is left. place: of the worker that it is."""
         if self.folder is not None:
             count_in(self.folder, place)
-        own = CollectorRegistry()
-        figures = Figures(own, self.config.device_kinds, self.folder)
+        figures = Figures(CollectorRegistry(), self.config.device_kinds, self.folder)
         if self.listener is None:
             yield figures
             return
-        with showing(self.listener, all_workers(self.folder, SERVER_METRICS) if self.folder else own):
+        with showing(self.listener, self.all_figures(figures)):
             yield figures
+
+    def all_figures(self, own: Figures) -> CollectorRegistry:
+        """What the page shows: the figures of all workers, or of the one process that there is."""
+        return all_workers(self.folder, SERVER_METRICS) if self.folder else own.registry
 
     def forget(self, place: int) -> None:
         """The worker at a place has ended."""
@@ -53,17 +56,14 @@ class Exposition:
 
 
 @contextmanager
-def open_exposition(config: MetricsConfig, workers: int = 1) -> Iterator[Exposition]:
+def open_exposition(config: MetricsConfig, workers: int = 1, *, is_read: bool = False) -> Iterator[Exposition]:
     """Takes what the settings name, before any worker is forked, until the block is left.
 
-    Raises ConfigError if the address cannot be had, or there is no room for the workers' files.
+    is_read: by the server itself, whether there is a page or not. Raises ConfigError if the address cannot be had, or there is no room for the workers' files.
     """
-    if config.listen is None:
-        yield Exposition(config)
-        return
     with ExitStack() as stack:
-        listener = stack.enter_context(listening(config.listen))
-        if not is_loopback(config.listen):
+        listener = stack.enter_context(listening(config.listen)) if config.listen is not None else None
+        if config.listen is not None and not is_loopback(config.listen):
             _log.warning("metrics.in_the_open", listen=config.listen, hint="whoever reaches this address can read them")
-        folder = stack.enter_context(open_worker_files(workers)) if workers > 1 else None
-        yield Exposition(config, listener, folder)
+        shares = workers > 1 and (is_read or listener is not None)
+        yield Exposition(config, listener, stack.enter_context(open_worker_files(workers)) if shares else None)

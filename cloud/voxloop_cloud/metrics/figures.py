@@ -32,6 +32,7 @@ class Figures:
 
         shared: folder in which workers agree on labels' values; none for a process by itself.
         """
+        self.registry = registry
         self.instruments = Instruments(SERVER_METRICS, registry)
         self.fleet = Fleet()
         self._server = self.instruments.series()
