@@ -26,9 +26,11 @@ class Routed:
 class SegmentRoute:
     """A segment's work, and its copy. It stays with its bundle, whatever policy comes meanwhile."""
 
-    def __init__(self, routed: Routed, work: SegmentWork) -> None:
+    def __init__(self, routed: Routed, work: SegmentWork, busy_ms: float = 0.0) -> None:
+        """busy_ms: what the choice took."""
         self.routed = routed
         self._work = work
+        self._busy_ms = busy_ms
         self._copy = routed.copy
 
     @property
@@ -66,5 +68,5 @@ class SegmentRoute:
         return self._work.feature_summary()
 
     def timings(self) -> tuple[StageTiming, ...]:
-        """As SegmentWork.timings."""
-        return self._work.timings()
+        """The choice's, then as SegmentWork.timings."""
+        return (StageTiming("router", self._busy_ms), *self._work.timings())

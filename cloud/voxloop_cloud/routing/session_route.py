@@ -1,5 +1,6 @@
 """One session's way to the bundles: segment after segment, with its hotwords ready for whichever answers."""
 
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
@@ -56,10 +57,12 @@ class SessionRoute:
 
     async def start(self, segment_id: int) -> SegmentRoute:
         """A new segment, on its bundle. Raises UnavailableError when the recognizer is shutting down."""
+        began_s = time.perf_counter()
         routed = self._routes.route(self._hello, segment_id, self._asked)
+        busy_ms = (time.perf_counter() - began_s) * 1000.0
         if self._asked and routed.engine is not self._ready_for:
             routed = await self._with_hotwords(routed)
-        return SegmentRoute(routed, routed.engine.start_segment(self._ready))
+        return SegmentRoute(routed, routed.engine.start_segment(self._ready), busy_ms)
 
     async def _with_hotwords(self, routed: Routed) -> Routed:
         """A bundle that cannot have the session's hotwords does not get its segments: the last one that could does."""

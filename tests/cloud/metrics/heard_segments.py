@@ -1,5 +1,8 @@
 """Segments that were answered, as a session tells of them."""
 
+import numpy as np
+
+from voxloop_cloud.feature_statistics import BANDS, FeatureSummary
 from voxloop_cloud.records.heard import Heard
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -24,6 +27,7 @@ def heard(
         provenance=pb.Provenance(
             server_latency_ms=12.0,
             timings=[
+                pb.StageTiming(stage="router", busy_ms=0.0625),
                 pb.StageTiming(stage="features", busy_ms=2.0),
                 pb.StageTiming(stage="recognizer", busy_ms=20.0, wait_ms=4.0),
                 pb.StageTiming(stage="decoder", busy_ms=3.0),
@@ -50,6 +54,7 @@ def heard(
         arrived_s=1.8e9,
         received_samples=SAMPLES,
         level_dbfs=-23.0,
+        features=FeatureSummary(200, -7.5, 3.25, np.zeros((0, BANDS), np.float32)),
     )
 
 
