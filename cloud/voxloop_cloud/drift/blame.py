@@ -4,7 +4,7 @@ A stage is blamed if it moved and what goes into it did not:
 
 1. A stage whose settings changed moved by itself: nothing in the sound can change them. Of several, the first.
 2. Else the first stage with a metric that moved. The feature statistics alone are no sign of the features' computation,
-   which is fixed by the bundle: if they moved by more than level, SNR and silence account for, the sound's spectrum did,
+   which the bundle fixes: if they moved by more than level, SNR and silence account for, the sound's spectrum did,
    and that is the microphone's, the room's or the speaker's.
 """
 
@@ -23,7 +23,14 @@ LEAST_Z: Final = 3.3
 """In standard errors: below 0.1 % for each metric, of which some twenty are looked at."""
 
 _SPECTRUM: Final = ("feature_mean", "feature_deviation")
-_INPUTS_OF_SPECTRUM: Final = ("raw_level_dbfs", "snr_db", "duration_ms", "voiced_ratio", "applied_gain_db", "level_dbfs")
+_INPUTS_OF_SPECTRUM: Final = (
+    "raw_level_dbfs",
+    "snr_db",
+    "duration_ms",
+    "voiced_ratio",
+    "applied_gain_db",
+    "level_dbfs",
+)
 _SETTING_NAMES: Final = frozenset(setting.name for setting in SETTINGS)
 
 

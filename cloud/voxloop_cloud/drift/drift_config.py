@@ -8,14 +8,19 @@ class DriftConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(True, description="watch the utterances of the store for drift; without a store there is none")
+    enabled: bool = Field(
+        True, description="watch the utterances of the store for drift; without a store there is none"
+    )
     false_alarms_per_week: float = Field(
         0.01, gt=0, le=0.5, description="chance that a week without change has any alarm, over all metrics and slices"
     )
     look_utterances: int = Field(50, ge=10, le=1_000, description="utterances from one look to the next")
     look_labels: int = Field(10, ge=2, le=1_000, description="labelled utterances from one look to the next")
     tolerance: float = Field(
-        0.05, ge=0, lt=0.4, description="chance of exceeding what was before that may differ from 1/2 by itself, by this"
+        0.05,
+        ge=0,
+        lt=0.4,
+        description="chance of exceeding what was before that may differ from 1/2 by itself, by this",
     )
     least_effect: float = Field(
         0.2, ge=0, le=5, description="Wasserstein distance, in standard deviations, below which nothing matters"
@@ -31,6 +36,9 @@ class DriftConfig(BaseModel):
         20_000, ge=1_000, le=200_000, description="looked at in a week; of more, every second, third and so on"
     )
     settle_s: float = Field(
-        60.0, ge=0, le=86_400, description="age of an utterance before it is looked at: what users do comes after it, in s"
+        60.0,
+        ge=0,
+        le=86_400,
+        description="age of an utterance before it is looked at: what users do comes after it, in s",
     )
     poll_s: float = Field(10.0, ge=0.1, le=3_600, description="time between two looks into the store, in s")

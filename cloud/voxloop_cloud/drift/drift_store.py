@@ -72,7 +72,7 @@ def read_labels(engine: Engine, from_s: float, to_s: float, after_id: int, most:
 
 
 def read_settings_of_devices(engine: Engine, from_s: float, bundle: str) -> list[DeviceSettings]:
-    """Which settings devices had in their utterances since from_s that this bundle answered, the most frequent first."""
+    """Settings of devices in their utterances since from_s that this bundle answered, the most frequent first."""
     of_device = [
         UTTERANCES.c[name]
         for name in ("vad_kind", "padding_before_ms", "padding_after_ms", "normalization_target_dbfs")
@@ -89,7 +89,7 @@ def read_settings_of_devices(engine: Engine, from_s: float, bundle: str) -> list
 
 
 def write_drifts(engine: Engine, drifts: Iterable[Drift], found_s: float, since_s: float) -> list[Drift]:
-    """Writes those that are not there already since since_s, and gives them: all processes of a server find the same."""
+    """Writes those that are not there since since_s, and gives them: after a restart the same are found again."""
     new: list[Drift] = []
     with writing(engine) as connection:
         for drift in drifts:

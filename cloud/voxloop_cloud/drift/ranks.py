@@ -14,10 +14,12 @@ from voxloop_cloud.drift.turns import Turns
 from voxloop_cloud.drift.utterances import Floats
 
 MOST_TURNS: Final = 5_000
-"""That are remembered for each test; from then on turns are ranked among these, which moves the mean by 0.004 or so."""
+"""That are remembered of a slice; from then on turns are ranked among these, which moves the mean by 0.004 or so."""
 
 LEAST_TURNS: Final = 20
 """Of a slice; with fewer to compare with it is not tested."""
+
+_MOST_UNSORTED: Final = 200
 
 
 class Ranks:
@@ -29,40 +31,62 @@ class Ranks:
         self._slices = baseline.slices
         self._metrics = len(baseline.names)
         turns = baseline.turns
-        self._known = [
-            np.sort(column[~np.isnan(column)][-MOST_TURNS:])
-            for part in self._slices
-            for column in turns.means[part.within(turns.slices, len(turns))].T
-        ]
+        self._known = [KnownTurns(turns.means[part.within(turns.slices, len(turns))]) for part in self._slices]
 
     @property
     def tests(self) -> int:
         """How many there are."""
-        return len(self._known)
+        return len(self._slices) * self._metrics
 
     def scores_of(self, turns: Turns) -> Floats:
         """The next turns' scores, (turns, tests); NaN where a turn is not in the slice or has no value."""
-        scores = np.full((len(turns), self.tests), np.nan)
+        scores = np.full((len(turns), len(self._slices), self._metrics), np.nan)
         ties = self._rng.random((len(turns), self._metrics))
         for number, part in enumerate(self._slices):
-            rows = np.flatnonzero(part.within(turns.slices, len(turns)))
-            for metric in range(self._metrics):
-                test = number * self._metrics + metric
-                measured = rows[~np.isnan(turns.means[rows, metric])]
-                if len(measured):
-                    scores[measured, test] = self._rank(test, turns.means[measured, metric], ties[measured, metric])
-        return scores
+            inside = np.flatnonzero(part.within(turns.slices, len(turns)))
+            if len(inside):
+                scores[inside, number] = self._known[number].rank(turns.means[inside], ties[inside])
+        return scores.reshape(len(turns), self.tests)
 
-    def _rank(self, test: int, values: Floats, ties: Floats) -> Floats:
-        known = self._known[test]
-        left, right = np.searchsorted(known, values, "left"), np.searchsorted(known, values, "right")
-        earlier = np.tri(len(values), k=-1)  # a turn is ranked among those before it in this look, too
-        less = left + (earlier * (values[None, :] < values[:, None])).sum(axis=1)
-        equal = right - left + (earlier * (values[None, :] == values[:, None])).sum(axis=1)
-        scores = (less + ties * (equal + 1)) / (len(known) + np.arange(len(values)) + 1)
-        if len(known) < LEAST_TURNS:
-            scores = np.full(len(values), np.nan)
-        if len(known) < MOST_TURNS:
-            order = np.argsort(values, kind="stable")
-            self._known[test] = np.insert(known, left[order], values[order])
-        return np.asarray(scores)
+
+class KnownTurns:
+    """The turns of one slice so far: sorted by each metric, but for the latest."""
+
+    def __init__(self, means: Floats) -> None:
+        """means: (turns, metrics), NaN where not measured."""
+        means = means[-MOST_TURNS:]
+        self._sorted = [np.sort(column[~np.isnan(column)]) for column in means.T]
+        self._turns = len(means)
+        self._latest: Floats = means[:0]
+
+    def __len__(self) -> int:
+        return self._turns
+
+    def rank(self, values: Floats, ties: Floats) -> Floats:
+        """The scores of the next turns, (U, metrics), each among those known and those before it; then they are known.
+
+        ties: numbers in [0, 1), by which equal values are ranked.
+        """
+        recent = np.concatenate((self._latest, values))
+        is_earlier = np.tri(len(values), len(recent), len(self._latest) - 1, np.bool_)[:, :, None]
+        less = ((recent < values[:, None]) & is_earlier).sum(axis=1).astype(np.float64)
+        equal = ((recent == values[:, None]) & is_earlier).sum(axis=1).astype(np.float64)
+        among = (~np.isnan(recent) & is_earlier).sum(axis=1).astype(np.float64)
+        for metric, known in enumerate(self._sorted):
+            left = np.searchsorted(known, values[:, metric], "left")
+            less[:, metric] += left
+            equal[:, metric] += np.searchsorted(known, values[:, metric], "right") - left
+            among[:, metric] += len(known)
+        self._remember(recent)
+        untested = np.isnan(values) | (among < LEAST_TURNS)
+        return np.asarray(np.where(untested, np.nan, (less + ties * (equal + 1)) / (among + 1)))
+
+    def _remember(self, recent: Floats) -> None:
+        if self._turns >= MOST_TURNS:
+            return
+        self._turns += len(recent) - len(self._latest)
+        self._latest = recent
+        if len(recent) >= _MOST_UNSORTED or self._turns >= MOST_TURNS:
+            columns = zip(self._sorted, recent.T, strict=True)
+            self._sorted = [np.sort(np.concatenate((known, new[~np.isnan(new)]))) for known, new in columns]
+            self._latest = recent[:0]

@@ -34,7 +34,9 @@ class Histogram(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> "Histogram":
         if len(self.edges) != len(self.counts) + 1 or sum(self.counts) <= 0:
-            raise ValueError(f"{len(self.edges)} edges and {len(self.counts)} counts; allowed is one edge more, any > 0")
+            raise ValueError(
+                f"{len(self.edges)} edges and {len(self.counts)} counts; allowed is one edge more, any > 0"
+            )
         if any(high <= low for low, high in zip(self.edges, self.edges[1:], strict=False)):
             raise ValueError("edges do not rise")
         return self

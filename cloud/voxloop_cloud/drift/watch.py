@@ -85,8 +85,14 @@ class DriftWatch:
     def _keep(self, drifts: list[Drift], now_s: float, since_s: float) -> list[Drift]:
         new = write_drifts(self._database, drifts, now_s, since_s) if drifts else []
         for drift in new:
-            _log.warning("drift", metric=drift.metric, stage=drift.blame.stage if drift.blame else drift.stage,
-                         slice=drift.slice, kind=drift.kind, says=drift.sentence())
+            _log.warning(
+                "drift",
+                metric=drift.metric,
+                stage=drift.blame.stage if drift.blame else drift.stage,
+                slice=drift.slice,
+                kind=drift.kind,
+                says=drift.sentence(),
+            )
         return new
 
 

@@ -114,9 +114,7 @@ class WatchedWeek:
 
     def _all_utterances(self, from_s: float, to_s: float) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        while rows := read_utterances(
-            self._engine, from_s, to_s, found[-1]["id"] if found else 0, self._every, BATCH
-        ):
+        while rows := read_utterances(self._engine, from_s, to_s, found[-1]["id"] if found else 0, self._every, BATCH):
             found += rows
         return found
 

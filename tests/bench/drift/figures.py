@@ -55,9 +55,12 @@ def plot(result: dict[str, Any], file: Path) -> None:
     left.set(xlabel="utterances from the change to the first alarm", xlim=(0, None))
     left.invert_yaxis()
     left.grid(axis="x", alpha=0.3)
-    rows = [(name, each) for name, each in result["null"].items()]
+    rows = [*result["null"].items(), *((f"the plain way, {name}", each) for name, each in result["plain"].items())]
     shares = [100 * each["share"] for _, each in rows]
-    reach = [[max(0.0, 100 * (each["share"] - each["low"])) for _, each in rows], [100 * (each["high"] - each["share"]) for _, each in rows]]
+    reach = [
+        [max(0.0, 100 * (each["share"] - each["low"])) for _, each in rows],
+        [100 * (each["high"] - each["share"]) for _, each in rows],
+    ]
     right.errorbar(shares, range(len(rows)), xerr=reach, fmt="o", capsize=3)
     right.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
     right.axvline(1.0, color="0.5", linestyle="--", linewidth=1)

@@ -54,6 +54,9 @@ def reversed_in_time(pcm: Pcm) -> Pcm:
 
 
 BASE = Injection("base", "", "nothing changed")
+UNTOLD = Injection("vad, not told", "vad", "the same, which the device does not tell")
+"""Drawn from what was recorded with the other VAD, as if the settings were those of before."""
+
 SMALL = Injection("gain-small", "", "microphone 1 dB quieter", of_session=lambda pcm, _: gained(pcm, -1.0))
 INJECTIONS = (
     Injection("gain", "capture", "microphone 12 dB quieter", of_session=lambda pcm, _: gained(pcm, -12.0)),

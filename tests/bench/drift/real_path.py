@@ -11,8 +11,8 @@ from tests.bench.drift.injection import Injection, gained
 from voxloop_cloud.features import FeatureStream
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_edge.hello import make_hello
 from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.hello import make_hello
 from voxloop_edge.manifest import Clip
 from voxloop_edge.pipeline import build_pipeline
 from voxloop_edge.source import FileSource

@@ -19,7 +19,12 @@ Say = Callable[[str], None]
 
 
 def recorded(
-    cache: Path, data: Path, devices: Sequence[Device], conditions: Sequence[Injection], open_model: Callable[[], Recognizer], say: Say
+    cache: Path,
+    data: Path,
+    devices: Sequence[Device],
+    conditions: Sequence[Injection],
+    open_model: Callable[[], Recognizer],
+    say: Say,
 ) -> dict[str, list[Row]]:
     """The rows of each condition; what the cache lacks goes through the real path now, which takes minutes."""
     missing = [each for each in conditions if not _file(cache, each).is_file()]
@@ -33,7 +38,8 @@ def recorded(
             partial = _file(cache, condition).with_suffix(".part")
             partial.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             partial.rename(_file(cache, condition))
-            say(f"recognised {condition.name}, {number} of {len(missing)}: {len(rows)} utterances, {time.monotonic() - start_s:.0f} s")
+            took_s = time.monotonic() - start_s
+            say(f"recognised {condition.name}, {number} of {len(missing)}: {len(rows)} utterances, {took_s:.0f} s")
     return {each.name: _read(_file(cache, each)) for each in conditions}
 
 

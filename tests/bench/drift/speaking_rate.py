@@ -1,4 +1,4 @@
-"""Faster or slower speech at the same pitch: overlap-add of pieces that fit together (WSOLA, Verhelst & Roelands 1993)."""
+"""Speech at another rate and the same pitch: overlap-add of pieces that fit (WSOLA, Verhelst and Roelands 1993)."""
 
 import numpy as np
 

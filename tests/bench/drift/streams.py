@@ -6,10 +6,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from tests.bench.drift.injection import UNTOLD
 from tests.bench.drift.real_path import Row
 
 from voxloop_cloud.drift.metric import METRICS, WORD_ERROR_RATE
-from voxloop_cloud.drift.utterances import Utterances, from_rows
+from voxloop_cloud.drift.utterances import Indices, Utterances, from_rows
 
 UTTERANCES_A_DAY: Final = 1_000
 WEEK: Final = 7 * UTTERANCES_A_DAY
@@ -40,7 +41,10 @@ class Recordings:
     def __init__(self, rows: dict[str, list[Row]]) -> None:
         metrics = (*METRICS, WORD_ERROR_RATE)
         self._columns = {name: from_rows(each, metrics) for name, each in rows.items()}
-        self._devices = np.unique(self._columns["base"].devices)
+        if "vad" in rows:
+            as_before = {column: rows["base"][0][column] for column in ("vad_kind", "vad_version", "vad_threshold")}
+            self._columns[UNTOLD.name] = from_rows([{**row, **as_before} for row in rows["vad"]], metrics)
+        self._devices = np.unique([row["device_id"] for row in rows.get("base", ())])
         self._rows_of = {
             name: [np.flatnonzero(each.devices == device) for device in self._devices]
             for name, each in self._columns.items()
@@ -49,25 +53,28 @@ class Recordings:
     def draw(self, condition: str, utterances: int, habit: Habit, rng: np.random.Generator) -> Utterances:
         """So many utterances in a row, of devices whose use falls off as 1 / rank."""
         rows_of = self._rows_of[condition]
-        active = [device for device, rows in enumerate(rows_of) if len(rows)][: habit.devices]
+        active = [rows for rows in rows_of if len(rows)][: habit.devices]
         weights = 1.0 / np.arange(1, len(active) + 1)
-        order: list[int] = []
-        while len(order) < utterances:
-            rows = rows_of[active[rng.choice(len(active), p=weights / weights.sum())]]
-            order += _sitting(rows, int(rng.geometric(1.0 / habit.sitting)), habit.repeats, rng)
-        return self._columns[condition].take(np.array(order[:utterances], np.intp))
+        lengths = rng.geometric(1.0 / habit.sitting, utterances)
+        lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), utterances)) + 1]
+        speakers = rng.choice(len(active), len(lengths), p=weights / weights.sum())
+        order = [
+            _sitting(active[who], length, habit.repeats, rng) for who, length in zip(speakers, lengths, strict=True)
+        ]
+        return self._columns[condition].take(np.concatenate(order)[:utterances])
 
 
-def _sitting(rows: npt.NDArray[np.intp], length: int, repeats: float, rng: np.random.Generator) -> list[int]:
-    chosen = rng.choice(rows, length)
-    again = rng.random(length) < repeats
-    for at in range(1, length):
-        if again[at]:
-            chosen[at] = chosen[at - 1]
-    return [int(row) for row in chosen]
+def _sitting(rows: Indices, length: int, repeats: float, rng: np.random.Generator) -> Indices:
+    """Which of a device's rows, (length,)."""
+    is_new = rng.random(length) >= repeats
+    is_new[0] = True
+    fresh = rows[rng.integers(len(rows), size=length)]
+    return np.asarray(fresh[np.maximum.accumulate(np.where(is_new, np.arange(length), 0))])
 
 
-def mixed(before: Utterances, after: Utterances, share: npt.NDArray[np.float64], rng: np.random.Generator) -> list[Utterances]:
+def mixed(
+    before: Utterances, after: Utterances, share: npt.NDArray[np.float64], rng: np.random.Generator
+) -> list[Utterances]:
     """Utterances of which each is one of `after` with its own chance, (N,)."""
     changed = rng.random(len(before)) < share
     return [(after if is_after else before).take(slice(at, at + 1)) for at, is_after in enumerate(changed)]

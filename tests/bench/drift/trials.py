@@ -1,4 +1,4 @@
-"""Streams through the monitor: how often it is wrong when nothing changes, how late and how right when something does."""
+"""Streams through the monitor: how often it is wrong when nothing changes, how late and how right when it does."""
 
 from dataclasses import dataclass, field
 from typing import Final

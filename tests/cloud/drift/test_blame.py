@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.cloud.drift.made_stream import MadeStream
 
 from voxloop_cloud.drift.baseline import Baseline
 from voxloop_cloud.drift.blame import Blame, blame
 from voxloop_cloud.drift.monitor import Monitor
 from voxloop_cloud.drift.plan import MonitorPlan
-
-from tests.cloud.drift.made_stream import MadeStream
 
 PLAN = MonitorPlan(look_utterances=50, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
 

@@ -19,7 +19,6 @@ def highest(betting: Betting, scores: np.ndarray, tolerance: float, looks: int) 
 @BETTINGS
 def test_without_a_change_evidence_of_20_is_seen_in_no_more_than_one_of_20_periods(betting: Betting) -> None:
     rng = np.random.default_rng(1)
-    print("seed 1")
     periods = 1_000
     most = highest(betting, rng.random((80, 12, periods)), 0.0, 80)
     assert (most >= 20).mean() <= 0.05
@@ -28,7 +27,6 @@ def test_without_a_change_evidence_of_20_is_seen_in_no_more_than_one_of_20_perio
 @BETTINGS
 def test_scores_that_stray_within_the_tolerance_are_no_evidence(betting: Betting) -> None:
     rng = np.random.default_rng(2)
-    print("seed 2")
     most = highest(betting, rng.beta(1.1, 0.9, (80, 12, 500)), 0.05, 80)  # a mean of 0.55
     assert (most >= 20).mean() <= 0.05
 
@@ -36,7 +34,6 @@ def test_scores_that_stray_within_the_tolerance_are_no_evidence(betting: Betting
 @BETTINGS
 def test_a_change_in_the_last_quarter_is_found(betting: Betting) -> None:
     rng = np.random.default_rng(3)
-    print("seed 3")
     scores = rng.random((80, 12, 50))
     scores[60:] = rng.beta(4.0, 1.5, scores[60:].shape)
     most = highest(betting, scores, 0.05, 80)
@@ -46,7 +43,6 @@ def test_a_change_in_the_last_quarter_is_found(betting: Betting) -> None:
 
 def test_the_bet_that_won_most_began_about_when_the_change_was() -> None:
     rng = np.random.default_rng(4)
-    print("seed 4")
     evidence = Evidence(SUDDEN, 1, 80)
     for look in range(68):
         scores = rng.random((12, 1)) if look < 60 else rng.beta(6.0, 1.5, (12, 1))

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-
 from tests.cloud.drift.made_stream import MadeStream
+
 from voxloop_cloud.drift.baseline import LEAST_SHARE, MOST_SLICES, Baseline
 from voxloop_cloud.drift.metric import METRICS
-from voxloop_cloud.drift.ranks import LEAST_TURNS, Ranks
+from voxloop_cloud.drift.ranks import LEAST_TURNS, MOST_TURNS, KnownTurns, Ranks
 from voxloop_cloud.drift.turns import MOST_IN_A_TURN, Slice, turns_of
 from voxloop_cloud.drift.utterances import Utterances
 
@@ -71,9 +71,9 @@ def test_slices_are_frequent_values_and_their_number_is_bounded() -> None:
 
 def test_a_slice_with_too_few_turns_is_not_tested() -> None:
     stream = MadeStream(devices=2, seed=6)
-    baseline = Baseline(stream.utterances(200), 50)
+    baseline = Baseline(stream.utterances(100), 50)
     ranks = Ranks(baseline, np.random.default_rng(0))
-    assert max(map(len, ranks._known)) < LEAST_TURNS
+    assert len(ranks._known[0]) < LEAST_TURNS / 2
     look = stream.utterances(50)
     assert np.isnan(ranks.scores_of(turns_of(look, baseline.residuals_of(look)))).all()
 
@@ -96,3 +96,34 @@ def test_a_device_that_was_heard_little_is_taken_to_be_like_the_others() -> None
 
 def test_the_text_of_a_slice_is_its_column_and_value() -> None:
     assert str(Slice("locale", "en-GB")) == "locale=en-GB"
+
+
+def test_ranks_are_what_counting_makes_of_them() -> None:
+    rng = np.random.default_rng(8)
+    before = rng.integers(0, 6, (LEAST_TURNS + 5, 2)).astype(float)
+    before[rng.random(before.shape) < 0.1] = np.nan
+    known, told = KnownTurns(before), [list(column[~np.isnan(column)]) for column in before.T]
+    for _ in range(40):
+        values, ties = rng.integers(0, 6, (9, 2)).astype(float), rng.random((9, 2))
+        values[rng.random(values.shape) < 0.2] = np.nan
+        scores = known.rank(values, ties)
+        for row in range(9):
+            for column in range(2):
+                value = values[row, column]
+                if np.isnan(value) or len(told[column]) < LEAST_TURNS:
+                    assert np.isnan(scores[row, column])
+                else:
+                    less = sum(each < value for each in told[column])
+                    equal = sum(each == value for each in told[column])
+                    wanted = (less + ties[row, column] * (equal + 1)) / (len(told[column]) + 1)
+                    assert scores[row, column] == pytest.approx(wanted)
+                if not np.isnan(value):
+                    told[column].append(value)
+
+
+def test_what_is_remembered_has_a_bound() -> None:
+    rng = np.random.default_rng(9)
+    known = KnownTurns(rng.random((MOST_TURNS - 100, 1)))
+    for _ in range(30):
+        known.rank(rng.random((20, 1)), rng.random((20, 1)))
+    assert len(known._sorted[0]) + len(known._latest) < MOST_TURNS + 20

@@ -1,4 +1,4 @@
-"""The watch: finds in the store what changed, once, whoever of the server's processes looks, and after a restart too."""
+"""The watch: finds in the store what changed, once, whichever of a server's processes looks, and after a restart."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Engine, delete, update
-
 from tests.cloud.drift.stored_week import WEEK_START_S, count_in, drifts_in, fill, label_all
+
 from voxloop_cloud.bundle import Bundle
 from voxloop_cloud.drift.drift_config import DriftConfig
 from voxloop_cloud.drift.training_reference import TrainingReference
