@@ -314,7 +314,7 @@ async def open_server(
         await server.start()
         for service in ("", _SERVICE_NAME):
             await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
-        readers = watch_parts(figures, servicer.show, access.gate, records)
+        readers = watch_parts(figures, servicer.show, routing.shadows, access.gate, records)
         try:
             async with taking_pulse(figures, readers):
                 yield address

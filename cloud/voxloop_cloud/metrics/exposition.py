@@ -59,7 +59,8 @@ class Exposition:
 def open_exposition(config: MetricsConfig, workers: int = 1, *, is_read: bool = False) -> Iterator[Exposition]:
     """Takes what the settings name, before any worker is forked, until the block is left.
 
-    is_read: by the server itself, whether there is a page or not. Raises ConfigError if the address cannot be had, or there is no room for the workers' files.
+    is_read: by the server itself, whether there is a page or not. Raises ConfigError if the address cannot be had, or
+    there is no room for the workers' files.
     """
     with ExitStack() as stack:
         listener = stack.enter_context(listening(config.listen)) if config.listen is not None else None

@@ -88,5 +88,5 @@ def _reserve(folder: Path, place: int, sizes: dict[str, int]) -> None:
         except OSError as error:
             raise ConfigError(
                 f"no room for a worker's metrics in {folder.parent}: {size_bytes >> 10} KiB ({error.strerror}); "
-                "make room there, name another folder with TMPDIR, or serve without --metrics and with alarms.on = false"
+                "make room there, name another folder with TMPDIR, or leave out --metrics and set alarms.on = false"
             ) from error

@@ -54,7 +54,7 @@ def heard(
         arrived_s=1.8e9,
         received_samples=SAMPLES,
         level_dbfs=-23.0,
-        features=FeatureSummary(200, -7.5, 3.25, np.zeros((0, BANDS), np.float32)),
+        features=FeatureSummary(200, -7.5, 3.25, np.zeros((25, BANDS), np.float32)),
     )
 
 
