@@ -24,6 +24,11 @@ def find_keyed(key: str) -> Path:
     return found[key]
 
 
+def keys_here() -> list[str]:
+    """All bundles of this machine, by their bundle.toml alone."""
+    return sorted(dict(_keyed_folders()))
+
+
 def is_audited(bundle: Bundle) -> bool:
     """Whether its audit.json says that it passed. One that was imported has none to show."""
     audit = json.loads((bundle.path / AUDIT_FILE).read_text(encoding="utf-8"))
