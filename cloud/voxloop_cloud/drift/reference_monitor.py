@@ -35,7 +35,8 @@ class ReferenceMonitor:
 
     def push(self, utterances: Utterances) -> tuple[Drift, ...]:
         """Takes the next utterances, any number; gives what is found, each metric once for each kind."""
-        return tuple(drift for look in self._looks.push(utterances) for drift in self._look(look))
+        looks = self._looks.push(utterances) if self._names else ()  # imported models know nothing of their data
+        return tuple(drift for look in looks for drift in self._look(look))
 
     def _look(self, utterances: Utterances) -> list[Drift]:
         values = [self._reference.in_its_unit(name, utterances.values[name]) for name in self._names]
