@@ -17,6 +17,8 @@ from pydantic import Field, field_validator
 
 from voxloop_cloud.admission import Admission, Capacity, Place
 from voxloop_cloud.alarms.config import AlarmsConfig
+from voxloop_cloud.drift.drift_config import DriftConfig
+from voxloop_cloud.drift.watching import watching_drift
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
@@ -83,6 +85,7 @@ class ServerConfig(AccessConfig):
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     alarms: AlarmsConfig = Field(default_factory=AlarmsConfig)
+    drift: DriftConfig = Field(default_factory=DriftConfig)
 
     @property
     def streams_per_worker(self) -> int | None:
@@ -297,6 +300,7 @@ async def open_server(
         _open_records(config.store) as records,
         open_engine(config.engine, recognizer) as engine,
         open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
+        watching_drift(config.drift, records.engine if records else None, engine.bundle),
     ):
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
