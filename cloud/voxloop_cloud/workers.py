@@ -123,7 +123,7 @@ class Workers:
             if select.select([self._ready[0]], [], [], _POLL_S)[0]:
                 missing -= len(os.read(self._ready[0], missing))
             process, status = os.waitpid(-1, os.WNOHANG)
-            if process:
+            if process in self._began:  # the console is a child, too
                 del self._began[process]
                 return os.waitstatus_to_exitcode(status)
         return None
@@ -132,6 +132,8 @@ class Workers:
         worst = 0
         while self._began:
             process, status = os.waitpid(-1, 0)
+            if process not in self._began:
+                continue
             place, began_s = self._began.pop(process)
             lived_s = time.monotonic() - began_s
             self.on_end(place)

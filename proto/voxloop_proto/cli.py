@@ -20,7 +20,7 @@ from voxloop_proto.errors import ConfigError, VoxloopError, row_of
 
 INTERRUPTED_EXIT_CODE = 130
 _GROUP = "voxloop.commands"
-_EXTRA_OF_COMMAND = {"evaluate": "evaluate"}  # those that need less than their package does
+_EXTRA_OF_COMMAND = {"evaluate": "evaluate", "console": "console"}  # those that need less than their package does
 _EXTRA_OF_PACKAGE = {"voxloop_edge": "edge", "voxloop_cloud": "cloud", "voxloop_training": "training"}
 _SUMMARY = {
     "listen": "Transcribe the microphone, live.",
@@ -34,6 +34,7 @@ _SUMMARY = {
     "models": "List, verify, import and fetch model bundles.",
     "deploy": "Say which bundle answers whom: shadow, canary, promote, roll back.",
     "alarms": "List, check, change and render the alarms, and what history says of them.",
+    "console": "See and steer a server in the browser.",
     "drift": "What has changed in what devices send, and at which stage.",
     "train": "Train a model from a recipe.",
     "evaluate": "Word errors of a bundle, by set and slice, with costs and a report.",

@@ -17,6 +17,7 @@ import typer
 from voxloop_cloud.alarms.turn import Turn
 from voxloop_cloud.alarms.watch import open_alarms
 from voxloop_cloud.capacity_file import measured_capacity
+from voxloop_cloud.console.beside import console_beside, with_metrics
 from voxloop_cloud.engine import load_recognizer
 from voxloop_cloud.metrics.exposition import Exposition, open_exposition
 from voxloop_cloud.metrics.figures import Figures
@@ -66,6 +67,10 @@ def serve(
             help="show metrics to Prometheus here; a port alone is one of this machine alone", metavar="HOST:PORT"
         ),
     ] = None,
+    console: Annotated[
+        str | None,
+        typer.Option(help="the console in the browser, as 'voxloop console' runs it; needs --state", metavar="HOST:PORT"),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True, help="stop when standard input ends")] = False,
@@ -83,7 +88,7 @@ def serve(
     Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms; a
     second one stops it at once.
     """
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     flags = {
         "engine.bundle": bundle,
         "listen": listen,
@@ -99,9 +104,15 @@ def serve(
         "metrics.listen": metrics,
     }
     settings = read_settings(ServerConfig, config, os.environ, flags)
+    if console is not None:
+        settings = with_metrics(settings)
     endings = [sys.stdin.fileno()] if until_stdin_closes else []
     read = open_exposition(settings.metrics, settings.workers, is_read=settings.alarms.on)
-    with read as exposition, closing(Turn()) as turn:
+    with (
+        read as exposition,
+        closing(Turn()) as turn,
+        console_beside(settings, console, exposition.url, log_level),
+    ):
         if settings.workers > 1:
             raise typer.Exit(_serve_with_workers(settings, endings, exposition, turn))
         recognizer = load_recognizer(settings.engine)
@@ -185,7 +196,7 @@ def _stop_at_end_of(file: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Ev
         stop.set()
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
     numbers = logging.getLevelNamesMapping()
     if level.upper() not in numbers:
         raise typer.BadParameter(f"{level!r}; allowed are debug, info, warning, error", param_hint="--log-level")
