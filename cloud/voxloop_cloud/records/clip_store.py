@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
@@ -12,6 +12,9 @@ from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, MemorySto
 
 from voxloop_cloud.records.clip_key import day_in, device_digest
 from voxloop_proto.errors import ConfigError, DataError, UnavailableError
+
+if TYPE_CHECKING:  # they are no classes at run time
+    from obstore.store import ClientConfig, RetryConfig
 
 _PATIENCE: Final = timedelta(seconds=5)
 _DELETED_AT_ONCE: Final = 1_000
@@ -90,9 +93,9 @@ def open_clip_store(where: str) -> ClipStore:
         if "://" not in where:
             Path(where).mkdir(parents=True, exist_ok=True)
             return ClipStore(LocalStore(where))
-        retries = {"max_retries": 2, "retry_timeout": _PATIENCE}
+        retries: RetryConfig = {"max_retries": 2, "retry_timeout": _PATIENCE}
         may_be_plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"  # else forgotten beside other options
-        options = {"timeout": _PATIENCE, "allow_http": may_be_plain}
+        options: ClientConfig = {"timeout": _PATIENCE, "allow_http": may_be_plain}
         return ClipStore(from_url(where, client_options=options, retry_config=retries))
     except (BaseError, OSError, ValueError) as error:
         raise ConfigError(

@@ -16,7 +16,7 @@ _COUNTED_BY: Final = ("bundle", "route", "device_kind", "vad_kind", "app_version
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What became of one utterance. outcome: redone, typed, clicked or corrected; text: typed instead, or corrected to."""
+    """What became of one utterance. outcome: redone, typed, clicked or corrected; text: typed, or corrected to."""
 
     device_id: str
     session_id: str
@@ -53,7 +53,7 @@ def _outcome(request: pb.FeedbackRequest) -> tuple[str, int | None, str | None]:
         case "redone_in_segment":
             if not request.segment_id < request.redone_in_segment <= MAX_SEGMENT_ID:
                 raise ContractError(
-                    f"segment {request.segment_id} redone in segment {request.redone_in_segment}; it must be a later one"
+                    f"segment {request.segment_id} redone in {request.redone_in_segment}; it must be a later one"
                 )
             return "redone", request.redone_in_segment, None
         case "typed_instead":
@@ -64,7 +64,7 @@ def _outcome(request: pb.FeedbackRequest) -> tuple[str, int | None, str | None]:
             return "clicked", None, None
         case _:
             raise ContractError(
-                "the feedback says nothing; it is one of redone_in_segment, typed_instead, clicked = true, corrected_text"
+                "the feedback says nothing; say redone_in_segment, typed_instead, clicked = true or corrected_text"
             )
 
 

@@ -1,22 +1,20 @@
-"""What the console asks of the utterances: those that pass a filter, newest first, page by page; and counts by slice."""
+"""What the console asks of the utterances: those that pass a filter, the newest first, by page; counts by slice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Engine, and_, case, exists, func, or_, select, tuple_
 
 from voxloop_cloud.records.redo import REDO_THRESHOLD
 from voxloop_cloud.records.utterance import COLUMNS, UtteranceRecord
-from voxloop_cloud.store.tables import SEARCH_INDEX, TAGS, UTTERANCES
+from voxloop_cloud.store.tables import TAGS, UTTERANCES
+from voxloop_cloud.store.unindexed import Unindexed
 from voxloop_proto.errors import ConfigError
 
 MOST_ROWS: Final = 500
 SLICES: Final = ("bundle", "route", "device_kind", "vad_kind", "app_version", "locale", "outcome", "failure")
 """What utterances are counted by."""
-
-_INDEXED: Final = f"INDEXED BY {SEARCH_INDEX.name}"
-"""SQLite would take an index of fewer columns, and then read the wide rows of all that it finds there."""
 
 
 class Place(NamedTuple):
@@ -30,7 +28,7 @@ class Place(NamedTuple):
 class UtteranceFilter:
     """Which utterances are asked for; all that is said must hold. Times are Unix seconds, until is not included.
 
-    text: is in it, capital letters or not. outcome: what the user did, "redone" by feedback; is_redone: by the detector.
+    text: is in it, capital letters or not. outcome: what the user did, by feedback; is_redone: by the detector.
     """
 
     text: str | None = None
@@ -95,7 +93,7 @@ class SliceCounts:
 def find(engine: Engine, wanted: UtteranceFilter, after: Place | None = None, limit: int = 50) -> Page:
     """A page of at most limit (up to 500) utterances; after: the `next` of the page before."""
     columns = UTTERANCES.c
-    ids = _searching(select(columns.id).where(*_conditions(wanted)))
+    ids = select(columns.id).where(*_conditions(wanted))
     if after is not None:
         ids = ids.where(
             columns.arrived_s <= after.arrived_s,
@@ -128,25 +126,25 @@ def count(engine: Engine, by: str, wanted: UtteranceFilter) -> list[SliceCounts]
         raise ConfigError(f"no slice {by!r}; allowed are {', '.join(SLICES)}")
     columns = UTTERANCES.c
     number = func.count().label("utterances")
-    query = _searching(
-        select(
-            columns[by],
-            number,
-            func.count(columns.failure),
-            _number_of(columns.is_null),
-            _number_of(columns.outcome == "redone"),
-            _number_of(columns.redo_probability >= REDO_THRESHOLD),
-            *(_number_of(columns.outcome == outcome) for outcome in ("typed", "clicked", "corrected")),
-            func.avg(columns.confidence),
-        ).where(*_conditions(wanted))
-    )
+    value = _searched(columns[by])
+    query = select(
+        value,
+        number,
+        func.count(columns.failure),
+        _number_of(columns.is_null),
+        _number_of(columns.outcome == "redone"),
+        _number_of(columns.redo_probability >= REDO_THRESHOLD),
+        *(_number_of(columns.outcome == outcome) for outcome in ("typed", "clicked", "corrected")),
+        func.avg(columns.confidence),
+    ).where(*_conditions(wanted))
     with engine.connect() as connection:
-        rows = connection.execute(query.group_by(columns[by]).order_by(number.desc(), columns[by]))
+        rows = connection.execute(query.group_by(value).order_by(number.desc(), value))
         return [SliceCounts(*row) for row in rows]
 
 
-def _searching(query: Select[Any]) -> Select[Any]:
-    return query.with_hint(UTTERANCES, _INDEXED, "sqlite")
+def _searched(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """So that SQLite reads the narrow index in order of time, of which a page or a count is never slow (tables.py)."""
+    return Unindexed(column)
 
 
 def _number_of(condition: ColumnElement[bool]) -> ColumnElement[int]:
@@ -159,7 +157,7 @@ def _conditions(wanted: UtteranceFilter) -> list[ColumnElement[bool]]:
     for name in _EQUAL:
         value = getattr(wanted, name)
         if value is not None:
-            found.append(columns[name] == value)
+            found.append(_searched(columns[name]) == value)
     if wanted.text is not None:
         found.append(columns.text.icontains(wanted.text, autoescape=True))
     if wanted.since_s is not None:

@@ -46,8 +46,9 @@ class Listeners:
     """Who is told of what. The first two are called in the writer's thread, whether the database is there or not, the
     others on the event loop; none may block. An error of theirs is logged and stops nothing.
 
-    on_record: each utterance, once. on_redo: how likely one was said again. on_feedback: what a user did. on_erased: the
-    digest of a device that was erased, by whichever process (clip_key.device_digest)."""
+    on_record: each utterance, once. on_redo: how likely one was said again. on_feedback: what a user did.
+    on_erased: the digest of a device that was erased, by whichever process (clip_key.device_digest).
+    """
 
     on_record: list[Callable[[UtteranceRecord], None]] = field(default_factory=list)
     on_redo: list[Callable[[Redo], None]] = field(default_factory=list)
@@ -100,7 +101,7 @@ class Records:
         return False
 
     async def erase(self, device_id: str) -> Erased:
-        """Erases all of a device. Raises UnavailableError if that was not possible; then it is to be asked for again."""
+        """Erases all of a device. Raises UnavailableError if that was not possible, and is to be asked for again."""
         await asyncio.to_thread(self.writer.flush, FLUSH_S)
         return await self._in_thread(lambda: erase_device(self.engine, self.clips, device_id, self.now_s()))
 

@@ -30,7 +30,7 @@ Outline = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """What the detector needs of one utterance. Times are s on its session's clock; outline: None if nothing was heard."""
+    """What the detector needs of one utterance. Times are s on its session's clock; outline: None without frames."""
 
     text: str
     start_s: float

@@ -137,7 +137,7 @@ def _input(heard: Heard) -> dict[str, Any]:
     }
 
 
-def _measures(end: pb.SegmentEnd | None) -> dict[str, float | None]:
+def _measures(end: pb.SegmentEnd | None) -> dict[str, Any]:
     """What the device measured; None where it sent no report."""
     names = ("raw_level_dbfs", "applied_gain_db", "clipped_ratio", "voiced_ratio", "snr_db")
     if end is None or not end.HasField("report"):

@@ -29,7 +29,7 @@ _BEGIN: Final = "voxloop_begin"
 
 
 def open_database(url: str) -> Engine:
-    """A database whose tables are those of tables.py; made if it is not there. Any number of processes may have it open.
+    """A database whose tables are those of tables.py; made if it is not there. Any number of processes may open it.
 
     Raises ConfigError if it cannot be opened, or was written by a newer voxloop.
     """

@@ -1,5 +1,6 @@
 """Queries: the right utterances, each once, however they are paged; a reference that reads all of them says which."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 def passes(record: UtteranceRecord, wanted: dict[str, Any]) -> bool:
     """What a filter says, in plain words."""
-    tests = {
+    tests: dict[str, Callable[[Any], bool]] = {
         "text": lambda value: value.lower() in (record.text or "").lower(),
         "since_s": lambda value: record.arrived_s >= value,
         "until_s": lambda value: record.arrived_s < value,

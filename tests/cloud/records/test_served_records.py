@@ -78,7 +78,8 @@ async def speak(
 
 
 async def tell(channel: grpc.aio.Channel, **said: Any) -> None:
-    feedback = pb.FeedbackRequest(**({"device_id": "kitchen", "session_id": "s1", "segment_id": 1} | said))
+    fields: dict[str, Any] = {"device_id": "kitchen", "session_id": "s1", "segment_id": 1}
+    feedback = pb.FeedbackRequest(**(fields | said))
     await SpeechServiceStub(channel).Feedback(feedback)  # type: ignore[misc] # the stub is the asynchronous one
 
 

@@ -84,7 +84,7 @@ def test_a_password_is_in_no_error() -> None:
     with pytest.raises(ConfigError) as told:
         read_settings(StoreConfig, flags={"url": "postgresql://me:hush@here/x", "keep_days": -1})
     assert "hush" not in str(told.value)
-    assert "hush" not in repr(StoreConfig(url="postgresql://me:hush@here/x"))  # type: ignore[arg-type] # as pydantic reads it
+    assert "hush" not in repr(StoreConfig(url="postgresql://me:hush@here/x"))
 
 
 def test_a_folder_of_state_names_database_and_clips(tmp_path: Path) -> None:
@@ -92,6 +92,6 @@ def test_a_folder_of_state_names_database_and_clips(tmp_path: Path) -> None:
     assert config.database_url == f"sqlite:///{tmp_path}/voxloop.db"
     assert config.clips == f"{tmp_path}/clips"
     assert config.is_on
-    elsewhere = StoreConfig(url="postgresql://here/x")  # type: ignore[arg-type] # as pydantic reads it
+    elsewhere = StoreConfig(url="postgresql://here/x")
     assert (elsewhere.database_url, elsewhere.clips) == ("postgresql://here/x", None)
     assert not StoreConfig().is_on

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import soundfile
 
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.records.redo import Said, likeness, outline_of, redo_probability
+from voxloop_edge.source import FileSource
 from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm, level_dbfs
 
 LEVEL_DBFS: Final = -23.0
@@ -111,5 +111,4 @@ def _said(recognizer: Recognizer, pcm: Pcm, start_s: float) -> Said:
 
 
 def _read(file: Path) -> Pcm:
-    pcm: Pcm = soundfile.read(file, dtype="float32")[0]
-    return pcm
+    return np.concatenate([chunk.pcm for chunk in FileSource(file).chunks()])
