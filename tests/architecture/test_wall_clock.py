@@ -15,6 +15,8 @@ ALLOWED = {
     "cloud/voxloop_cloud/records/records.py": "a record says when",
     "cloud/voxloop_cloud/commands/calibrate.py": "a measurement says when it was made",
     "cloud/voxloop_cloud/commands/certificates.py": "certificates are valid from and until a date",
+    "cloud/voxloop_cloud/commands/drift.py": "weeks are the calendar's, and what was found says when",
+    "cloud/voxloop_cloud/drift/watch.py": "weeks are the calendar's, and what is found says when",
     "cloud/voxloop_cloud/commands/deploy_change.py": "a policy is shown with the time that it is from",
     "cloud/voxloop_cloud/metrics/ears.py": "an utterance says when it was heard",
     "cloud/voxloop_cloud/commands/tokens.py": "a token says when it was issued and until when it holds",
