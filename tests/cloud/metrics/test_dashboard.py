@@ -2,8 +2,12 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from voxloop_cloud.metrics.catalogue import SERVER_METRICS
 from voxloop_proto.metrics.spec import STAGES
@@ -54,3 +58,23 @@ def test_every_variable_that_is_used_is_declared() -> None:
     declared = {variable["name"] for variable in BOARD["templating"]["list"]}
     used = set(re.findall(r"\$(\w+)", " ".join(expressions()))) - {"__rate_interval"}
     assert used <= declared
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus package has promtool")
+def test_every_expression_is_one_that_prometheus_understands(tmp_path: Path) -> None:
+    rules = [
+        {"record": f"panel:{number}", "expr": re.sub(r"\$\w+", ".*", one.replace("$__rate_interval", "1m"))}
+        for number, one in enumerate(expressions())
+    ]
+    file = tmp_path / "panels.yml"
+    file.write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")  # JSON is YAML
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Debian's prometheus package has promtool")
+def test_prometheus_takes_its_configuration() -> None:
+    file = FILE.parents[1] / "prometheus" / "prometheus.yml"
+    done = subprocess.run(["promtool", "check", "config", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
