@@ -27,6 +27,7 @@ from voxloop_cloud.metrics.figures import Figures
 from voxloop_cloud.metrics.metrics_config import MetricsConfig
 from voxloop_cloud.metrics.parts import watch_parts
 from voxloop_cloud.metrics.pulse import taking_pulse
+from voxloop_cloud.metrics.spans import open_spans
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
@@ -123,7 +124,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         self._store = ResultStore(config.results)
         self._figures = figures
         self._records = records
-        self._ears = Ears(figures, records)
+        self.ears = Ears(figures, records)
         if records is not None:
             records.listeners.on_erased.append(self._forget)
         self._rates = DeviceRates(config.limits)
@@ -148,7 +149,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
             self._figures.heartbeat(id(place), hello, said)
 
         session = Session(
-            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self._ears, feel
+            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self.ears, feel
         )
         try:
             requests = aiter(request_iterator)
@@ -300,12 +301,15 @@ async def open_server(
         _open_records(config.store) as records,
         open_engine(config.engine, recognizer) as engine,
         open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
+        open_spans(config.metrics.otlp) as spans,
         watching_drift(config.drift, records.engine if records else None, engine.bundle),
     ):
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
         servicer = SpeechServicer(engine, routing, config, figures, records)
+        if spans is not None:
+            servicer.ears.listeners.append(spans.hear)
         pb_grpc.add_SpeechServiceServicer_to_server(servicer, server)
         asks_nobody = access.gate is None and is_loopback(config.listen)
         admin = AdminServicer(routing, lambda claimed: admin_name(claimed, asks_nobody), access.audit)

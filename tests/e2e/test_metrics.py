@@ -7,11 +7,16 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import psutil
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 from prometheus_client.parser import text_string_to_metric_families
+from tests.cloud.metrics.test_spans import Collector
 from tests.e2e.conftest import QUERIES, ROOT, voxloop
 from tests.e2e.test_listen import raw_query
 
@@ -162,3 +167,19 @@ def test_a_device_shows_its_own_stages(tiny: Path) -> None:
     assert total(page, "voxloop_uplink_open_links") == 1
     assert 0.0 < total(page, "voxloop_capture_heard_seconds_total") <= len(sound) / 2 / 16_000
     assert total(page, "voxloop_device_resident_bytes") > 1e7
+
+
+def test_a_collector_gets_a_span_of_each_segment(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector, receiver = Collector(), grpc.server(ThreadPoolExecutor(1))
+    otlp_grpc.add_TraceServiceServicer_to_server(collector, receiver)
+    monkeypatch.setenv("VOXLOOP_METRICS__OTLP", f"http://127.0.0.1:{receiver.add_insecure_port('127.0.0.1:0')}")
+    receiver.start()
+    try:
+        with serving(tiny) as server:
+            server.replay()
+    finally:
+        receiver.stop(0).wait()
+    roots = [span for span in collector.spans if not span.parent_span_id]
+    assert len(roots) == SEGMENTS
+    stages = {span.name for span in collector.spans if span.parent_span_id}
+    assert stages >= {"vad", "normalizer", "router", "features", "recognizer", "decoder"}

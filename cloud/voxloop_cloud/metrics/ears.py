@@ -1,6 +1,7 @@
 """Whom a server's sessions tell of their segments: those who count, and those who keep records if there are any."""
 
 import time
+from collections.abc import Callable
 
 from voxloop_cloud.metrics.figures import Figures
 from voxloop_cloud.records.heard import Heard, Recorder
@@ -12,6 +13,7 @@ class Ears:
     def __init__(self, figures: Figures, records: Recorder | None) -> None:
         self._figures = figures
         self._records = records
+        self.listeners: list[Callable[[Heard], None]] = []
 
     @property
     def keeps_sound(self) -> bool:
@@ -27,3 +29,5 @@ class Ears:
         self._figures.hear(heard)
         if self._records is not None:
             self._records.hear(heard)
+        for listener in self.listeners:
+            listener(heard)

@@ -20,6 +20,12 @@ class MetricsConfig(BaseModel):
         description=f"kinds of devices that surely have series of their own; others share what is left of {MOST_KINDS}",
     )
 
+    otlp: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+:\d{1,5}$",
+        description="OpenTelemetry collector that gets a span for each segment and stage, http://HOST:PORT; none: none",
+    )
+
     @field_validator("listen", mode="before")
     @classmethod
     def _check_listen(cls, listen: object) -> object:
