@@ -71,7 +71,7 @@ def past_figures(store: Engine, rule: Rule, since_s: float, until_s: float) -> I
 def _figures(rule: Rule, parts: _Events, wholes: _Events, at_s: Values) -> Values:
     sums = parts.sums(at_s, rule.window_s)
     if rule.aggregation == "rate":
-        return sums / rule.window_s
+        return sums * (1.0 / rule.window_s)
     first, end = wholes.inside(at_s, rule.window_s)
     counts = wholes.sums(at_s, rule.window_s) if rule.aggregation == "share" else (end - first).astype(np.float64)
     is_enough = counts >= rule.min_count
@@ -81,7 +81,9 @@ def _figures(rule: Rule, parts: _Events, wholes: _Events, at_s: Values) -> Value
         for place in np.flatnonzero(is_enough):
             figures[place] = np.quantile(parts.amounts[first[place] : end[place]], rule.quantile)
         return figures
-    return np.divide(sums, counts, out=np.full(at_s.size, np.nan), where=is_enough)
+    figures = np.full(at_s.size, np.nan)
+    figures[is_enough] = sums[is_enough] / counts[is_enough]
+    return figures
 
 
 def _collect(

@@ -41,7 +41,8 @@ def bucket_quantile(quantile: float, buckets: Iterable[tuple[float, float]]) -> 
     buckets: upper bound and count of all up to it, in any order. Beyond the last finite bound it is that bound: such a
     quantile can't be told, so a threshold has to lie below it.
     """
-    bounds, counts = [], []
+    bounds: list[float] = []
+    counts: list[float] = []
     for bound, count in sorted(buckets):
         bounds.append(bound)
         counts.append(max(count, counts[-1]) if counts else count)

@@ -16,6 +16,7 @@ NAME_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
 METRIC_PATTERN = r"^voxloop_[a-z0-9_]{1,80}$"
 
 Metric = Annotated[str, Field(pattern=METRIC_PATTERN)]
+LabelName = Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 LabelValue = Annotated[str, Field(min_length=1, max_length=129)]
 
 _DIGITS = 12
@@ -39,10 +40,10 @@ class Rule(BaseModel):
     aggregation: Aggregation = Field(description="rate, mean, quantile, share or max")
     of: Metric | None = Field(None, description="share: the counter that the metric is a part of")
     quantile: float | None = Field(None, gt=0.0, lt=1.0, description="quantile: which one, 0.95 say")
-    where: dict[Label, LabelValue] = Field(
+    where: dict[LabelName, LabelValue] = Field(
         default_factory=dict, description="labels that the metric's series must have"
     )
-    of_where: dict[Label, LabelValue] = Field(
+    of_where: dict[LabelName, LabelValue] = Field(
         default_factory=dict, description="share: labels that the series of `of` must have"
     )
     split_by: Label | None = Field(

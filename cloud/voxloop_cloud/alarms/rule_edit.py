@@ -28,9 +28,9 @@ def changed_text(
     except ValidationError as error:
         raise ConfigError("\n".join(f"rule {name}: {fault}" for fault in explain(error))) from error
     document = tomlkit.parse(text)
-    table = document["rules"][name]  # type: ignore[index]  # tomlkit's items are whatever the file holds; it was parsed
-    table["threshold"] = after.threshold  # type: ignore[index]  # as above
-    if "resolves_at" in table or after.resolves_at != after.threshold:  # type: ignore[operator]  # as above
-        table["resolves_at"] = after.resolves_at  # type: ignore[index]  # as above
+    table = document["rules"][name]
+    table["threshold"] = after.threshold
+    if "resolves_at" in table or after.resolves_at != after.threshold:
+        table["resolves_at"] = after.resolves_at
     changed = tomlkit.dumps(document)
     return changed, before, rule_named(parse_rules(changed, file), name, file)

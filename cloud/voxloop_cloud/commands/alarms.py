@@ -56,13 +56,13 @@ Days = Annotated[float, typer.Option(min=0.01, max=3650, help="how far back to l
 @alarms.command(name="list")
 def list_rules(rules: Rules = None, config: Config = None) -> None:
     """Show the rules with their thresholds."""
-    table = Table("rule", "stage", "alarm when", "for", "severity", "by", box=None)
+    table = Table("rule", "figure", "over", "alarm", "until", "for", "severity", "by", box=None)
     for rule in read_rules(_settings(config, rules).alarms.rules):
         sign = ">" if rule.comparison == "above" else "<"
-        back = "" if rule.resolves_at == rule.threshold else f", until {rule.resolves_at:g}"
-        figure = f"{rule.aggregation} of {rule.metric.removeprefix('voxloop_')}, {rule.window_s} s"
-        when = f"{figure} {sign} {rule.threshold:g}{back}"
-        table.add_row(rule.name, rule.stage, when, f"{rule.for_s} s", rule.severity, rule.split_by or "")
+        limits = f"{sign} {rule.threshold:g}", f"{rule.resolves_at:g}"
+        times = f"{rule.window_s} s", f"{rule.for_s} s"
+        row = rule.name, rule.aggregation, times[0], *limits, times[1], rule.severity, rule.split_by or ""
+        table.add_row(*row)
     Console().print(table)
 
 

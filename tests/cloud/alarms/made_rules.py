@@ -39,7 +39,9 @@ def evaluated(
     rules: Sequence[Rule], scrapes: Iterable[Sequence[Sample]], state: AlarmState | None = None, begin_s: float = 0.0
 ) -> tuple[AlarmState, list[Event], list[set[tuple[str, Labels]]]]:
     """The last state, all events, and which alarms fire after each evaluation, every INTERVAL_S."""
-    state, events, firing = state or AlarmState(), [], []
+    state = state or AlarmState()
+    events: list[Event] = []
+    firing: list[set[tuple[str, Labels]]] = []
     for number, samples in enumerate(scrapes):
         state, news = evaluate(rules, state, samples, begin_s + number * INTERVAL_S)
         events += news

@@ -130,7 +130,7 @@ def counters(draw: st.DrawFn, name: str, labels: dict[str, str]) -> Series:
     for rise in draw(st.lists(rises, min_size=SCRAPES, max_size=SCRAPES)):
         if rise == "restart":
             total = 0.0
-        elif rise is not None:
+        elif isinstance(rise, int):
             total += rise
         values.append(None if rise is None else total)
     return Series(name, labels, values)
@@ -160,7 +160,7 @@ def durations() -> "st.SearchStrategy[int]":
 
 
 @st.composite
-def rules_of(draw: st.DrawFn, **fields: object) -> Rule:
+def rules_of(draw: st.DrawFn, /, **fields: object) -> Rule:
     """A rule whose thresholds no figure meets exactly; all else by chance."""
     is_above = draw(st.booleans())
     low, high = float(str(fields.pop("low"))), float(str(fields.pop("high")))
