@@ -7,9 +7,9 @@ from sqlalchemy.ext.compiler import compiles
 
 
 class Unindexed(ColumnElement[Any]):
-    """The column, which SQLite is given as an expression, +column (https://sqlite.org/optoverview.html, "disqualifying WHERE
-    clause terms"): without statistics it takes an index of this column alone, and then reads the wide rows of all that it
-    finds there, which may be all that there are."""
+    """The column, which SQLite is given as an expression, +column. Without statistics it takes an index of this column
+    alone, and then reads the wide rows of all that it finds there, which may be all that there are
+    (https://sqlite.org/optoverview.html, "disqualifying WHERE clause terms")."""
 
     inherit_cache = True
 

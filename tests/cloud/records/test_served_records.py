@@ -13,6 +13,7 @@ import pytest
 
 from voxloop_cloud.engine import EngineConfig
 from voxloop_cloud.records.clip import from_flac
+from voxloop_cloud.records.redo import REDO_THRESHOLD
 from voxloop_cloud.server import ServerConfig, open_server
 from voxloop_cloud.store.store_config import StoreConfig
 from voxloop_cloud.testing import babble, tiny_bundle
@@ -136,8 +137,8 @@ def test_the_same_said_again_is_found(bundle: str, tmp_path: Path) -> None:
 
     with_server(bundle, tmp_path, use)
     first, second, last = (found for (found,) in rows(tmp_path, "redo_probability"))
-    assert first > 0.5
-    assert second > 0.5
+    assert first > REDO_THRESHOLD
+    assert second > REDO_THRESHOLD
     assert last is None
 
 
