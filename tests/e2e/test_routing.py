@@ -3,9 +3,11 @@
 import asyncio
 import json
 import re
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,27 @@ def test_an_overload_of_shadows_drops_shadows_and_nothing_else(server: ServerPro
         shadows = {each.bundle: each for each in admin.policy().bundles}[NEW]
     assert shadows.dropped_shadows > 0
     assert shadows.failed_shadows == 0
+
+
+def test_what_a_shadow_heard_is_a_row_beside_its_utterance(server: ServerProcess, tmp_path: Path) -> None:
+    async def use() -> None:
+        with client(server) as admin:
+            version = put(admin, with_shadow(Policy.of_one(OLD), NEW, 1.0)).version
+        await all_workers_obey(server, version, bundles=2)
+        async with open_session(server.address, "kitchen") as device:
+            for _ in range(3):
+                await device.say()
+                await asyncio.sleep(0.5)
+
+    asyncio.run(use())
+    assert server.terminate() == 0
+    with closing(sqlite3.connect(tmp_path / "state" / "voxloop.db")) as database:
+        rows = database.execute(
+            "SELECT u.bundle, u.route, u.policy_version, s.bundle, s.text, s.disagreement_errors > 0"
+            " FROM shadows s JOIN utterances u ON u.id = s.utterance_id"
+        ).fetchall()
+    assert rows
+    assert set(rows) == {(OLD, "primary", 2, NEW, None, 1)}, "without consent, numbers alone"
 
 
 def test_state_outlives_the_server(server: ServerProcess) -> None:
