@@ -13,7 +13,6 @@ from pathlib import Path
 
 import grpc
 import psutil
-import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from tests.cloud.metrics.test_spans import Collector
@@ -169,13 +168,14 @@ def test_a_device_shows_its_own_stages(tiny: Path) -> None:
     assert total(page, "voxloop_device_resident_bytes") > 1e7
 
 
-def test_a_collector_gets_a_span_of_each_segment(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collector_gets_a_span_of_each_segment(tiny: Path, tmp_path: Path) -> None:
     collector, receiver = Collector(), grpc.server(ThreadPoolExecutor(1))
-    otlp_grpc.add_TraceServiceServicer_to_server(collector, receiver)
-    monkeypatch.setenv("VOXLOOP_METRICS__OTLP", f"http://127.0.0.1:{receiver.add_insecure_port('127.0.0.1:0')}")
+    otlp_grpc.add_TraceServiceServicer_to_server(collector, receiver)  # type: ignore[no-untyped-call]
+    endpoint, settings = f"http://127.0.0.1:{receiver.add_insecure_port('127.0.0.1:0')}", tmp_path / "settings.toml"
+    settings.write_text(f'[metrics]\notlp = "{endpoint}"\n', encoding="utf-8")
     receiver.start()
     try:
-        with serving(tiny) as server:
+        with serving(tiny, "--config", settings) as server:
             server.replay()
     finally:
         receiver.stop(0).wait()

@@ -38,7 +38,7 @@ class Collector(otlp_grpc.TraceServiceServicer):
 def collector() -> Iterator[tuple[Collector, str]]:
     found = Collector()
     server = grpc.server(ThreadPoolExecutor(1))
-    otlp_grpc.add_TraceServiceServicer_to_server(found, server)
+    otlp_grpc.add_TraceServiceServicer_to_server(found, server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield found, f"http://127.0.0.1:{port}"

@@ -1,6 +1,8 @@
 """What a device is told, and how it is, as figures."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -81,3 +83,8 @@ def test_how_the_device_is_is_read_again_and_again(
     memory_bytes = registry.get_sample_value("voxloop_device_resident_bytes")
     assert memory_bytes is not None
     assert memory_bytes > 1e6
+
+
+def test_a_device_that_shows_nothing_does_not_load_the_library_for_it() -> None:
+    code = "import sys, voxloop_edge.commands.listen; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
