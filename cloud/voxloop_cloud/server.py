@@ -31,6 +31,8 @@ from voxloop_cloud.metrics.spans import open_spans
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.rollout.config import RolloutConfig
+from voxloop_cloud.rollout.rollout import open_rollout
 from voxloop_cloud.routing.admin_service import AdminServicer
 from voxloop_cloud.routing.routing import Routing, RoutingConfig, open_routing
 from voxloop_cloud.security.access import AccessConfig, open_access
@@ -84,6 +86,7 @@ class ServerConfig(AccessConfig):
     engine: EngineConfig = Field(default_factory=EngineConfig)
     store: StoreConfig = Field(default_factory=StoreConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    rollout: RolloutConfig = Field(default_factory=RolloutConfig)
     metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     alarms: AlarmsConfig = Field(default_factory=AlarmsConfig)
     drift: DriftConfig = Field(default_factory=DriftConfig)
@@ -302,6 +305,7 @@ async def open_server(
         open_engine(config.engine, recognizer) as engine,
         open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
         open_spans(config.metrics.otlp) as spans,
+        open_rollout(config.rollout, routing),
         watching_drift(config.drift, records.engine if records else None, engine.bundle),
     ):
         most = config.max_sessions + SPARE_CALLS

@@ -8,14 +8,14 @@ from voxloop_cloud.bundle import AUDIT_FILE, Bundle
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the bundle's own audit.json says. is_there: false if it has no gates."""
+    """What the bundle's own audit.json says. is_there: false if it says nothing."""
 
     is_there: bool
     failed_gates: tuple[str, ...] = ()
 
     @property
     def has_passed(self) -> bool:
-        """True if there are gates and the bundle passed all of them."""
+        """True if there is one, and the bundle passed all of its gates."""
         return self.is_there and not self.failed_gates
 
 
@@ -50,10 +50,10 @@ class Checks:
 
 
 def read_audit(bundle: Bundle) -> Audit:
-    """The gates of a bundle's audit.json; one that says nothing of gates has none."""
+    """What a bundle's audit.json says; one that was imported says nothing."""
     audit = json.loads((bundle.path / AUDIT_FILE).read_text(encoding="utf-8"))
-    gates = audit.get("gates")
-    if not isinstance(gates, dict) or not gates or "passed" not in audit:
+    if "passed" not in audit:
         return Audit(is_there=False)
+    gates = audit.get("gates", {})
     failed = tuple(str(name) for name, passed in gates.items() if passed is not True)
     return Audit(is_there=True, failed_gates=failed or (() if audit["passed"] is True else ("passed",)))

@@ -50,6 +50,23 @@ class ErrorRates(BaseModel):
     )
 
 
+class ReviewConfig(BaseModel):
+    """How people are asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answer_ms: int = Field(
+        120_000, ge=100, description="time that people have while a device waits; after it the model's text is given"
+    )
+    claim_ms: int = Field(60_000, ge=100, description="time that one person has before another may take an utterance")
+    audit_share: float = Field(
+        0.0, ge=0, le=1, description="part of the answered utterances that people label, drawn at random"
+    )
+    audit_ms: int = Field(604_800_000, ge=1_000, description="time after which an utterance needs no label any more")
+    most_waiting: int = Field(1_000, ge=1, description="utterances that may wait for people; beyond, the model answers")
+    poll_ms: int = Field(200, ge=10, description="time between looks for answers that came in another process")
+
+
 class RolloutConfig(BaseModel):
     """How bundles are watched that listen in or answer some devices."""
 
@@ -72,6 +89,7 @@ class RolloutConfig(BaseModel):
     slow_ratio: float = Field(1.5, gt=1, description="of the present bundle's time, above which an utterance is slow")
     rates: ErrorRates = Field(default_factory=ErrorRates)
     guards: GuardLimits = Field(default_factory=GuardLimits)
+    reviews: ReviewConfig = Field(default_factory=ReviewConfig)
     alarms: tuple[str, ...] = Field((), description="rules whose alarm, while a bundle is tried, rolls it back")
     must_not_fail: Path | None = Field(
         None, description="manifest (JSONL) of clips whose texts must be right before a bundle may be promoted"

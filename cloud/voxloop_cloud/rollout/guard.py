@@ -27,7 +27,9 @@ from voxloop_proto.errors import ConfigError, VoxloopError
 
 AUTHOR: Final = "guard"
 LEASE_LOOKS: Final = 5
-"""Looks for which one process keeps the work; after it died, so long nobody looks."""
+"""Looks for which one process keeps the work, but no less than LEAST_LEASE_S; after it died, so long nobody looks."""
+
+LEAST_LEASE_S: Final = 5.0
 
 _log = structlog.get_logger("voxloop.guard")
 
@@ -68,7 +70,7 @@ class RolloutGuard:
         self._config = config
         self._now_s = now_s
         holder = f"{socket.gethostname()[:32]}/{os.getpid()}/{secrets.token_hex(4)}"
-        self._lease = Lease(database, "guard", holder, LEASE_LOOKS * config.look_every_ms / 1000.0)
+        self._lease = Lease(database, "guard", holder, max(LEAST_LEASE_S, LEASE_LOOKS * config.look_every_ms / 1000.0))
         self._must_hear: Sequence[LabelledClip] = (
             read_labelled_clips(config.must_not_fail) if config.must_not_fail else ()
         )

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from voxloop_cloud.results import SessionResults
 from voxloop_cloud.rollout import review_reason
 from voxloop_cloud.rollout.automation import Answerer, decide, shows_suggestion
+from voxloop_cloud.rollout.config import ReviewConfig
 from voxloop_cloud.rollout.review import Request, Review, State
 from voxloop_cloud.rollout.review_queue import ReviewQueue
 from voxloop_cloud.routing.policy import Automation, Mode
@@ -27,23 +27,6 @@ ACK_EVERY_S: Final = 15.0
 _log = structlog.get_logger("voxloop.reviews")
 
 Answer: TypeAlias = "asyncio.Future[pb.Transcript]"
-
-
-class ReviewConfig(BaseModel):
-    """How people are asked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    answer_ms: int = Field(
-        120_000, ge=100, description="time that people have while a device waits; after it the model's text is given"
-    )
-    claim_ms: int = Field(60_000, ge=100, description="time that one person has before another may take an utterance")
-    audit_share: float = Field(
-        0.0, ge=0, le=1, description="part of the answered utterances that people label, drawn at random"
-    )
-    audit_ms: int = Field(604_800_000, ge=1_000, description="time after which an utterance needs no label any more")
-    most_waiting: int = Field(1_000, ge=1, description="utterances that may wait for people; beyond, the model answers")
-    poll_ms: int = Field(200, ge=10, description="time between looks for answers that came in another process")
 
 
 @dataclass(slots=True, eq=False)

@@ -9,6 +9,7 @@ from voxloop_cloud.routing.policy import Override, Policy
 from voxloop_cloud.routing.policy_steps import promoted, with_canary, with_shadow
 from voxloop_cloud.routing.policy_store import PolicyVersion
 
+_SHARE_DIGITS: Final = 9
 FORCED: Final = "[without an audit: "
 """What routing.policy_desk adds to the reason of such a policy."""
 
@@ -49,7 +50,7 @@ def _trial(bundle: str, versions: Sequence[PolicyVersion]) -> Trial:
 
 def share_of(policy: Policy, bundle: str) -> float:
     """Of the devices, those that a bundle answers; slices with weights of their own are left out."""
-    return policy.weights.get(bundle, 0.0) / sum(policy.weights.values())
+    return round(policy.weights.get(bundle, 0.0) / sum(policy.weights.values()), _SHARE_DIGITS)
 
 
 def changed_by(verdict: Verdict, policy: Policy) -> Policy:

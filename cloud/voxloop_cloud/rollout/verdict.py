@@ -7,7 +7,7 @@ from typing import Any
 from voxloop_cloud.rollout.checks import Checks
 from voxloop_cloud.rollout.config import RolloutConfig
 from voxloop_cloud.rollout.evidence import Finding
-from voxloop_cloud.rollout.guards import Source
+from voxloop_cloud.rollout.guards import DISAGREEMENT, WORD_ERRORS, Source
 from voxloop_cloud.rollout.trial import Trial
 from voxloop_cloud.rollout.verdict_text import harm_in_words, in_words, lack_in_words
 
@@ -50,7 +50,7 @@ class Case:
 def judge(case: Case, config: RolloutConfig) -> Verdict:
     """Harm that is proven, by any guard, alarm or clip, rolls back; a promotion needs proof from all; else it holds."""
     next_share = case.trial.next_share(config.steps)
-    harms, lacks = _harms(case), _lacks(case, config, next_share)
+    harms, lacks = _harms(case, config), _lacks(case, config, next_share)
     kind = Kind.ROLL_BACK if harms else Kind.HOLD if lacks else Kind.PROMOTE
     reason = _reason(kind, case, harms or lacks, next_share)
     return Verdict(
@@ -63,8 +63,11 @@ def judge(case: Case, config: RolloutConfig) -> Verdict:
     )
 
 
-def _harms(case: Case) -> list[str]:
-    """What is proven against the bundle, each as half a sentence."""
+def _harms(case: Case, config: RolloutConfig) -> list[str]:
+    """What is proven against the bundle, each as half a sentence.
+
+    Words that differ do not say whose are right: where labels are to decide, they are no harm.
+    """
     checks = case.checks
     harms = [f"the alarm {rule} fired" for rule in checks.alarms]
     if checks.must_not_fail and checks.must_not_fail.wrong:
@@ -74,7 +77,11 @@ def _harms(case: Case) -> list[str]:
             f"{len(wrong)} of {checks.must_not_fail.clips} clips that must not fail did, "
             f"first {first.clip_id}: {first.heard!r} in place of {first.wanted!r}"
         )
-    return harms + [harm_in_words(finding) for finding in case.findings if finding.is_harm]
+    return harms + [
+        harm_in_words(finding)
+        for finding in case.findings
+        if finding.is_harm and not (finding.guard is DISAGREEMENT and config.needs_labels)
+    ]
 
 
 def _lacks(case: Case, config: RolloutConfig, next_share: float) -> list[str]:
@@ -89,9 +96,10 @@ def _lacks(case: Case, config: RolloutConfig, next_share: float) -> list[str]:
     if case.trial.share > 0 and case.answered < config.step_utterances:
         lacks.append(f"{config.step_utterances - case.answered} more utterances are to be answered at this share")
     required = _required(case.trial, config, next_share)
-    return lacks + [
-        lack_in_words(finding) for finding in case.findings if finding.guard.source in required and not finding.is_fine
-    ]
+    missing = [finding for finding in case.findings if finding.guard.source in required and not finding.is_fine]
+    if config.needs_labels and all(finding.guard is not WORD_ERRORS for finding in missing):
+        missing = [finding for finding in missing if finding.guard is not DISAGREEMENT]  # it differs, and is right
+    return lacks + [lack_in_words(finding) for finding in missing]
 
 
 def _required(trial: Trial, config: RolloutConfig, next_share: float) -> set[Source]:

@@ -85,7 +85,6 @@ def test_what_looks_worse_than_the_margin_will_never_be_proven_fine_and_the_text
     [
         (replace(SAME, candidate=Hearing(True, 0.9, 10.0)), "nulls"),
         (replace(SAME, candidate=Hearing(False, 0.5, 10.0)), "doubt"),
-        (replace(SAME, errors=4), "disagreement"),
         (replace(SAME, candidate=Hearing(False, 0.9, 100.0)), "slowness"),
     ],
 )
@@ -96,6 +95,19 @@ def test_each_guard_of_what_both_heard_rolls_back(changed: Comparison, guard: st
     assert verdict.kind is Kind.ROLL_BACK
     assert verdict.evidence["guards"][guard]["is_harm"]
     assert [key for key, found in verdict.evidence["guards"].items() if found["is_harm"]] == [guard]
+
+
+def test_words_that_differ_are_harm_only_where_no_labels_say_whose_are_right() -> None:
+    differing = [replace(SAME, errors=4)] * 600
+    unlabelled = RolloutConfig(needs_labels=False)
+    evidence = Evidence(unlabelled)
+    evidence.compare(differing)
+    verdict = judge(case(evidence=evidence), unlabelled)
+    assert verdict.kind is Kind.ROLL_BACK
+    assert "words that differ from the present text: 100.0 %, at least " in verdict.reason
+    assert judge(case(evidence=evidence), CONFIG).kind is Kind.HOLD
+    evidence.label([BETTER, ALIKE] * 150)
+    assert judge(case(evidence=evidence), CONFIG).kind is Kind.PROMOTE
 
 
 def test_the_step_to_all_devices_asks_for_live_evidence_and_the_steps_before_do_not() -> None:
