@@ -50,7 +50,7 @@ class Baseline:
     ) -> None:
         """look_utterances: as many as the looks of the monitor will have."""
         self._metrics, self._settings = tuple(metrics), tuple(settings)
-        self.names = tuple(each.name for each in (*metrics, *settings))
+        self.names = (*(metric.name for metric in metrics), *(setting.name for setting in settings))
         half = int(len(period) * _HABIT_SHARE)
         self._habits = self._learn(period.take(slice(None, half)))
         self.deviations = self._deviations(period)

@@ -69,7 +69,8 @@ def _grouped(utterances: Utterances) -> tuple[Indices, Indices]:
     """The turn of each utterance, (N,), and each turn's first utterance, (U,)."""
     said: dict[tuple[str, ...], int] = {}
     turn_of_key: dict[tuple[object, ...], int] = {}
-    turn_of, first = [], []
+    turn_of: list[int] = []
+    first: list[int] = []
     for at, key in enumerate(zip(utterances.devices, *utterances.slices.values(), strict=True)):
         said[key] = said.get(key, -1) + 1
         turn = turn_of_key.setdefault((key, said[key] // MOST_IN_A_TURN), len(first))
