@@ -69,7 +69,7 @@ def serve(
     ] = None,
     console: Annotated[
         str | None,
-        typer.Option(help="the console in the browser, as 'voxloop console' runs it; needs --state", metavar="HOST:PORT"),
+        typer.Option(help="the console in the browser, as 'voxloop console'; needs --state", metavar="HOST:PORT"),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",

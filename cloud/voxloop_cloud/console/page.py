@@ -1,4 +1,4 @@
-"""How a page is answered: signed in, its form checked, rendered. Every page of the console but sign-in goes through here."""
+"""How a page is answered: signed in, its form checked, rendered. Every page but sign-in goes through here."""
 
 import json
 from collections.abc import Callable, Mapping

@@ -14,8 +14,10 @@ from voxloop_proto.errors import ConfigError
 
 
 class PolicyOffice:
-    """The policy's table, with the checks of a server's own desk (routing/policy_desk.py): a bundle that comes into use
-    must be on this machine, whole, and audited, unless it was the primary before, or is forced by name, which is recorded.
+    """The policy's table, with the checks of a server's own desk (routing/policy_desk.py).
+
+    A bundle that comes into use must be on this machine, whole, and audited, unless it was the primary before, or is
+    forced, which is recorded.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
@@ -37,8 +39,8 @@ class PolicyOffice:
         lacking = self._unaudited(policy)
         if lacking and not is_forced:
             raise ConfigError(
-                f"{', '.join(lacking)}: its audit.json does not say that it passed; evaluate and export it with its audit, "
-                "or take it all the same by ticking 'without an audit', which is recorded"
+                f"{', '.join(lacking)}: its audit.json does not say that it passed; evaluate and export it with its "
+                "audit, or take it all the same by ticking 'without an audit', which is recorded"
             )
         told = f"{reason} [without an audit: {', '.join(lacking)}]" if lacking else reason
         return self._store.add(policy, author, told, expected_version, self._clock())

@@ -56,12 +56,13 @@ def _list(ask: Ask) -> Response:
     said = _said(ask.query)
     more = urlencode(said | {"after": f"{found.next.arrived_s!r}_{found.next.id}"}) if found.next else None
     is_part = ask.headers.get("hx-target", "").startswith("more")
+    every = {name: said.get(name, "") for name in FIELDS}
     template = "utterance_rows.html" if is_part else "utterances.html"
     return ask.show(
         template,
         utterances=found.utterances,
         more=more,
-        said=said,
+        said=every,
         address=urlencode(said),
         spans=tuple(_SPANS_S),
         is_filtered=bool(said),
@@ -83,7 +84,7 @@ def _facets(ask: Ask) -> Response:
         if values:
             facets.append((name, values[:MOST_VALUES], len(values) - MOST_VALUES))
     total = sum(each.utterances for each in count(ask.sources.engine, "route", wanted))
-    return ask.show("facets.html", facets=facets, total=total, said=said)
+    return ask.show("facets.html", facets=facets, total=total, said={name: said.get(name, "") for name in FIELDS})
 
 
 assert set(FIELDS) - {"span"} <= {each.name for each in fields(UtteranceFilter)}
