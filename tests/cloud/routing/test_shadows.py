@@ -49,7 +49,8 @@ def test_a_shadow_hears_what_its_bundle_hears_offline(shelf: Path, database: sql
             assert found.text == offline != told[0].text
             assert (found.disagreement_errors, found.disagreement_words) == disagreement(told[0].text, offline)
             assert found.busy_ms > 0.0
-            assert (routing.shadows.held_samples, routing.shadows.waiting) == (0, 0)
+            await until(lambda: routing.shadows.waiting == 0)
+            assert routing.shadows.held_samples == 0
 
     run(test())
 
@@ -80,7 +81,7 @@ def test_shadows_wait_while_the_thread_is_busy_and_give_way_beyond_the_bound(
                 assert routing.shadows.counts.dropped[SECOND] == 4
                 assert routing.shadows.held_samples == 2 * len(SPEECH)
                 gate.set()
-                await until(lambda: len(results) == 2)
+                await until(lambda: len(results) == 2 and routing.shadows.waiting == 0)
             assert routing.shadows.held_samples == 0
 
     run(test())
@@ -101,6 +102,7 @@ def test_sound_beyond_the_bound_is_not_held(shelf: Path, database: sqlalchemy.En
             assert long.text != ""
             await until(lambda: len(results) == 1)
             assert [each.segment_id for each in results] == [short.segment_id]
+            await until(lambda: routing.shadows.waiting == 0)
             assert routing.shadows.counts.dropped[SECOND] == 1
             assert routing.shadows.held_samples == 0
 
