@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.cloud.alarms.made_rules import INTERVAL_S, evaluated, make_rule
 
-from voxloop_cloud.alarms.evaluator import Key
-from voxloop_cloud.alarms.render import alert_name, to_prometheus
+from voxloop_cloud.alarms.aggregate import Figures, figures_of
+from voxloop_cloud.alarms.evaluator import AlarmState, Key, evaluate
+from voxloop_cloud.alarms.render import alert_name, record_name, to_prometheus
 from voxloop_cloud.alarms.rule import Rule
 from voxloop_cloud.alarms.rule_file import read_rules
 from voxloop_cloud.alarms.series import Sample
@@ -55,17 +56,18 @@ def promtool(*arguments: object, folder: Path) -> "subprocess.CompletedProcess[s
 
 
 def fires_alike(rules: list[Rule], series: list[Series], folder: Path) -> None:
-    """Asserts that Prometheus, evaluating what is rendered, fires what our evaluator fires, at each scrape."""
-    _, _, firing = evaluated(rules, scrapes_of(series))
+    """Asserts that Prometheus, given what is rendered, has our figures and fires our alarms, at each scrape."""
     (folder / "rules.yml").write_text(to_prometheus(rules))
-    checks = [
-        {
-            "expr": 'max by (alertname, bundle) (ALERTS{alertstate="firing"})',
-            "eval_time": f"{number * INTERVAL_S}s",
-            "exp_samples": [{"labels": labels_of(rules, key), "value": 1} for key in sorted(alarms)],
-        }
-        for number, alarms in enumerate(firing)
-    ]
+    checks: list[dict[str, object]] = []
+    state = AlarmState()
+    for number, samples in enumerate(scrapes_of(series)):
+        at_s = number * INTERVAL_S
+        state, _ = evaluate(rules, state, samples, at_s)
+        for rule in rules:
+            checks += checks_of_figures(rule, figures_of(rule, state.history, at_s), at_s)
+        firing = [{"labels": labels_of(rules, key), "value": 1} for key in sorted(state.firing)]
+        expression = 'max by (alertname, bundle) (ALERTS{alertstate="firing"})'
+        checks.append({"expr": expression, "eval_time": f"{at_s}s", "exp_samples": firing})
     test = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": f"{INTERVAL_S}s",
@@ -80,6 +82,21 @@ def fires_alike(rules: list[Rule], series: list[Series], folder: Path) -> None:
     (folder / "test.yml").write_text(json.dumps(test))  # JSON is YAML
     found = promtool("test", "rules", "test.yml", folder=folder)
     assert found.returncode == 0, found.stdout + found.stderr + to_prometheus(rules)
+
+
+def checks_of_figures(rule: Rule, figures: Figures, at_s: int) -> list[dict[str, object]]:
+    """That the recorded series has these figures, and no other: sums of floats may differ in their last digits."""
+    record, when = record_name(rule), f"{at_s}s"
+    if not figures:
+        return [{"expr": record, "eval_time": when, "exp_samples": []}]
+    checks: list[dict[str, object]] = [
+        {"expr": f"count({record})", "eval_time": when, "exp_samples": [{"labels": "{}", "value": len(figures)}]}
+    ]
+    for piece, figure in figures.items():
+        matchers = ", ".join(f'{label}="{value}"' for label, value in piece)
+        expression = f"sum(abs({record}{{{matchers}}} - ({figure!r})) < bool 1e-9)"
+        checks.append({"expr": expression, "eval_time": when, "exp_samples": [{"labels": "{}", "value": 1}]})
+    return checks
 
 
 def labels_of(rules: list[Rule], key: Key) -> str:
