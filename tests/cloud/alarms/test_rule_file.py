@@ -1,5 +1,6 @@
 """The file of rules: what ships is right, and what is wrong is said by file, rule and field."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,10 @@ def test_a_running_server_takes_a_changed_file_and_keeps_its_rules_from_a_broken
     file.unlink()
     watched.refresh()
     assert len(watched.rules) == 1
+
+
+def test_the_rule_in_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[3] / "docs/alarms.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (rule,) = parse_rules(block, FILE)
+    assert rule.name == "null_transcripts"
