@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,12 @@ async def open_admin(shelf: Path, tmp_path: Path, **settings: Any) -> AsyncItera
 
 def request_of(policy: Policy, expected_version: int = 1, **more: Any) -> pb.SetPolicyRequest:
     document = json.dumps(policy.to_document())
-    fields = {"document": document, "reason": "a test", "expected_version": expected_version, "author": "ann"}
+    fields: dict[str, Any] = {
+        "document": document,
+        "reason": "a test",
+        "expected_version": expected_version,
+        "author": "ann",
+    }
     return pb.SetPolicyRequest(**(fields | more))
 
 
@@ -116,8 +122,8 @@ def test_only_an_admins_token_may_and_what_it_did_is_written_down(shelf: Path, t
                 lambda shown: stub.ListPolicies(pb.ListPoliciesRequest(), metadata=shown),
                 lambda shown: stub.ListVerdicts(pb.ListVerdictsRequest(), metadata=shown),
             ):
-                assert (await refused(lambda call=call: call(())))[0] == grpc.StatusCode.UNAUTHENTICATED
-                code, details = await refused(lambda call=call: call(device))
+                assert (await refused(partial(call, ())))[0] == grpc.StatusCode.UNAUTHENTICATED
+                code, details = await refused(partial(call, device))
                 assert code == grpc.StatusCode.PERMISSION_DENIED
                 assert "kitchen has the role device, and this takes an admin" in details
             claimed = request_of(with_canary(ALONE, SECOND, 0.5), author="somebody else")
@@ -135,8 +141,8 @@ def test_only_an_admins_token_may_and_what_it_did_is_written_down(shelf: Path, t
 
 def test_a_port_that_asks_nobody_has_no_admins_unless_it_is_this_machines_alone(shelf: Path, tmp_path: Path) -> None:
     async def test() -> None:
-        wide = {"listen": "0.0.0.0:0", "insecure_beyond_loopback": True}
-        config = ServerConfig(insecure=True, drain_ms=100, engine=EngineConfig(bundle=str(shelf / "tiny-1")), **wide)  # type: ignore[arg-type]
+        wide: dict[str, Any] = {"listen": "0.0.0.0:0", "insecure_beyond_loopback": True}
+        config = ServerConfig(insecure=True, drain_ms=100, engine=EngineConfig(bundle=str(shelf / "tiny-1")), **wide)
         async with open_server(config) as address:
             port = address.rpartition(":")[2]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
