@@ -13,12 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+import structlog
 from prometheus_client import CollectorRegistry, Metric, multiprocess, values
 from prometheus_client.registry import Collector
 
 from voxloop_proto.errors import ConfigError
 from voxloop_proto.metrics.spec import MetricSpec
 
+_log = structlog.get_logger("voxloop.metrics")
 _MEMORY: Final = Path("/dev/shm")
 """Where it is there and large enough: figures need no disk, and a full disk must not end a worker that counts."""
 
@@ -45,7 +47,12 @@ def count_in(folder: Path, place: int) -> None:
 
 def forget_gauges(folder: Path, place: int) -> None:
     """The worker at a place has ended: what it has now is nothing. What it counted stays."""
-    _reserve(folder, place, _GAUGE_BYTES)
+    try:
+        _reserve(folder, place, _GAUGE_BYTES)
+    except ConfigError as error:  # whoever takes the place makes files, and there may be room by then
+        _log.error("gauges.not_reserved", place=place, error=error.message)
+        for kind in _GAUGE_BYTES:
+            (folder / f"{kind}_{place}.db").unlink(missing_ok=True)
 
 
 def all_workers(folder: Path, specs: Iterable[MetricSpec]) -> CollectorRegistry:

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -12,7 +12,9 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, make_w
 from voxloop_proto.errors import ConfigError
 
 PATIENCE_S: Final = 5.0
-"""Longest wait for a reader that does not go on; others wait as long, as there is one thread."""
+"""How long a reader gets for the whole of its reading; others wait as long, as there is one thread."""
+
+_CLOSING_S: Final = 1.0
 
 _BACKLOG: Final = 16
 
@@ -52,12 +54,22 @@ def showing(listener: socket.socket, registry: CollectorRegistry) -> Iterator[No
     try:
         yield
     finally:
-        server.shutdown()
-        thread.join()
+        threading.Thread(target=server.shutdown, daemon=True).start()  # it waits for whoever is reading now
+        thread.join(_CLOSING_S)
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = PATIENCE_S
+    def setup(self) -> None:
+        """Whoever sends or takes a byte now and then is sent away as is one who does nothing."""
+        super().setup()
+        self._end = threading.Timer(PATIENCE_S, _hang_up, [self.connection])
+        self._end.daemon = True
+        self._end.start()
+
+    def finish(self) -> None:
+        """This reader has what it asked for, or is gone."""
+        self._end.cancel()
+        super().finish()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: a reader that goes away is no news."""
@@ -77,3 +89,8 @@ class _PageServer(WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A reader that is slow or gone: nothing to tell."""
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has just gone
+        connection.shutdown(socket.SHUT_RDWR)

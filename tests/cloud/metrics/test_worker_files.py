@@ -1,5 +1,7 @@
 """Workers' figures add up, however they end: real processes, and one page."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from voxloop_cloud.metrics.catalogue import SERVER_METRICS
 from voxloop_cloud.metrics.worker_files import all_workers, forget_gauges, open_worker_files
+from voxloop_proto.errors import ConfigError
 from voxloop_proto.metrics.spec import MetricKind
 
 WORKER = """
@@ -95,3 +98,26 @@ def test_the_folder_goes_when_the_server_does() -> None:
 
 def test_gauges_of_a_whole_process_have_no_labels_that_a_dead_worker_could_leave_behind() -> None:
     assert all(not spec.labels for spec in SERVER_METRICS if spec.kind is MetricKind.GAUGE)
+
+
+def no_room(file: int, offset: int, size_bytes: int) -> None:
+    """As the system says it."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_without_room_a_server_says_so_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(ConfigError, match="No space left"), open_worker_files(1):
+        pass
+
+
+def test_gauges_of_the_dead_go_even_when_there_is_no_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_worker_files(1) as folder:
+        worker = Worker(folder, 0)
+        worker.kill()
+        page = all_workers(folder, SERVER_METRICS)
+        assert value(page, "voxloop_server_open_sessions") == 5
+        monkeypatch.setattr(os, "posix_fallocate", no_room)
+        forget_gauges(folder, 0)
+        assert value(page, "voxloop_server_open_sessions") is None
+        assert value(page, "voxloop_router_segments_total", **ANSWER) == 3

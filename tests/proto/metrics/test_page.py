@@ -2,10 +2,11 @@
 
 import gzip
 import socket
-import time
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -72,16 +73,28 @@ def test_nothing_but_reading_is_allowed(url: str) -> None:
         assert answer.code == 405
 
 
-def test_a_reader_that_says_nothing_keeps_others_waiting_no_longer_than_the_patience(
-    url: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dribbles", [False, True], ids=["says nothing", "a byte now and then"])
+def test_a_slow_reader_keeps_others_waiting_no_longer_than_the_patience(
+    url: str, dribbles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page._Handler, "timeout", 0.3)
+    monkeypatch.setattr(page, "PATIENCE_S", 0.5)
     host, port = url.removeprefix("http://").removesuffix("/metrics").split(":")
-    with socket.create_connection((host, int(port))) as silent:
-        silent.sendall(b"GET /metrics HTT")
-        began_s = time.monotonic()
-        read(url)
-        assert time.monotonic() - began_s < 10.0
+    over = threading.Event()
+
+    def dribble(slow: socket.socket) -> None:
+        with suppress(OSError):  # it was sent away
+            while dribbles and not over.wait(0.05):
+                slow.sendall(b"x")
+
+    with socket.create_connection((host, int(port))) as slow:
+        slow.sendall(b"GET /metrics HTT")
+        thread = threading.Thread(target=dribble, args=(slow,))
+        thread.start()
+        try:
+            read(url)
+        finally:
+            over.set()
+            thread.join()
 
 
 def test_a_port_that_is_taken_is_told_with_what_to_do(registry: CollectorRegistry) -> None:
