@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from voxloop_cloud.testing import tiny_bundle
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; scripts/setup dev does it")
 CHROMIUM = shutil.which("chromium")
@@ -65,7 +69,7 @@ def _said(process: "subprocess.Popen[str]", *wanted: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator["playwright.Browser"]:
+def chromium() -> Iterator["Browser"]:
     """One browser for all tests; each has a context of its own."""
     if CHROMIUM is None:
         pytest.skip("no chromium; scripts/setup dev installs it")
@@ -82,7 +86,7 @@ class Visit:
     place: of the utterance that this visit is about; visits at other widths have others.
     """
 
-    page: "playwright.Page"
+    page: "Page"
     console: str
     faults: list[str]
     place: int
@@ -99,7 +103,7 @@ class Visit:
 
 
 @pytest.fixture(params=[1280, 360], ids=["desk", "phone"])
-def visit(request: pytest.FixtureRequest, chromium: "playwright.Browser", served: Served) -> Iterator[Visit]:
+def visit(request: pytest.FixtureRequest, chromium: "Browser", served: Served) -> Iterator[Visit]:
     """Signed in, at both widths; nothing may scroll sideways, fail in the browser, or be asked of anybody else."""
     context = chromium.new_context(viewport={"width": request.param, "height": 800})
     page, faults = context.new_page(), list[str]()

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from tests.browser.conftest import Visit
 
 expect = pytest.importorskip("playwright.sync_api").expect

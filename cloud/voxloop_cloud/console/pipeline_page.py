@@ -44,7 +44,8 @@ def _views(ask: Ask) -> tuple[list[StageView], list[KeptAlarm]]:
         figure = figures_of(stage)[0]
         place = FIGURES.index(figure)
         value = latest[1][place] if latest else None
-        spark = spark_path(ask.sources.meter.past(place, now_s - SPARK_S), now_s - SPARK_S, now_s)
+        past = ask.sources.meter.past(place, now_s - SPARK_S)
+        spark = spark_path(past, past[0][0] if past else now_s, now_s)
         views.append(StageView(stage, states.get(stage, ""), figure.name, figure.unit, value, spark))
     return views, alarms
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -109,6 +110,6 @@ def _stop(server: uvicorn.Server) -> None:
 
 
 def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
-    if not sys.stdin.buffer.raw.read(4096):  # type: ignore[attr-defined]  # standard input of a process has one
+    if not os.read(sys.stdin.fileno(), 4096):
         loop.remove_reader(sys.stdin.fileno())
         _stop(server)

@@ -24,7 +24,7 @@ def spark_path(points: Sequence[tuple[float, float | None]], from_s: float, to_s
         if value is None:
             is_drawing = False
             continue
-        x = WIDTH * (at_s - from_s) / (to_s - from_s)
+        x = WIDTH * (at_s - from_s) / max(1e-3, to_s - from_s)
         height = (value - low) / span if span > 0 else 0.5
         y = HEIGHT - _MARGIN - height * (HEIGHT - 2 * _MARGIN)
         parts.append(f"{'L' if is_drawing else 'M'}{x:.1f} {y:.1f}")

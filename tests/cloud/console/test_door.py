@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from starlette.routing import Mount, Route
-
 from tests.cloud.console.conftest import PASSWORD, Browser
+
 from voxloop_cloud.console.app import HEADERS, routes
 from voxloop_cloud.console.console_config import ConsoleConfig
 from voxloop_cloud.console.door import COOKIE, Door

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, insert, select
-
 from tests.cloud.console.conftest import Browser
+
 from voxloop_cloud.console.sources import Sources
 from voxloop_cloud.records.clip import to_flac
 from voxloop_cloud.records.record_store import write_records
@@ -39,7 +39,13 @@ def row_of(engine: Engine, table: object) -> object:
 def test_what_somebody_said_is_never_markup(sources: Sources, browser: Browser) -> None:
     record(sources, HOSTILE, device_id=HOSTILE[:60], device_kind=HOSTILE, app_version=HOSTILE, bundle=HOSTILE)
     with sources.engine.begin() as connection:
-        shadow = {"is_null": False, "confidence": 0.5, "busy_ms": 1.0, "disagreement_errors": 1, "disagreement_words": 1}
+        shadow = {
+            "is_null": False,
+            "confidence": 0.5,
+            "busy_ms": 1.0,
+            "disagreement_errors": 1,
+            "disagreement_words": 1,
+        }
         connection.execute(insert(SHADOWS).values(utterance_id=1, bundle=HOSTILE, text=HOSTILE + " x", **shadow))
         label = {"text": HOSTILE, "author": HOSTILE[:60], "created_s": NOON_S, "source": "device"}
         connection.execute(insert(LABELS).values(utterance_id=1, **label))
@@ -83,7 +89,11 @@ def test_a_slice_narrows_the_list_and_the_counts(many: None, browser: Browser) -
 
 @pytest.mark.parametrize(
     ("query", "says"),
-    [("most_confidence=much", "allowed is a number"), ("span=aeon", "allowed are hour"), ("after=x", "follow the link")],
+    [
+        ("most_confidence=much", "allowed is a number"),
+        ("span=aeon", "allowed are hour"),
+        ("after=x", "follow the link"),
+    ],
 )
 def test_a_wrong_address_is_told(browser: Browser, query: str, says: str) -> None:
     assert says in browser.get(f"/utterances?{query}", 400)
@@ -97,7 +107,13 @@ def test_an_utterance_that_is_not_there_is_told(browser: Browser) -> None:
 def test_one_utterance_with_all_that_is_known(sources: Sources, browser: Browser) -> None:
     record(sources)
     with sources.engine.begin() as connection:
-        shadow = {"is_null": False, "confidence": 0.5, "busy_ms": 1.0, "disagreement_errors": 1, "disagreement_words": 4}
+        shadow = {
+            "is_null": False,
+            "confidence": 0.5,
+            "busy_ms": 1.0,
+            "disagreement_errors": 1,
+            "disagreement_words": 4,
+        }
         connection.execute(insert(SHADOWS).values(utterance_id=1, bundle="b@2", text="turn the light on", **shadow))
     text = browser.get("/utterances/1")
     assert "<del>lights</del>" in text
@@ -180,14 +196,14 @@ def test_a_step_is_shown_confirmed_and_kept_with_its_reason(policies: PolicyStor
     text = browser.post("/deployments/preview", 200, step="canary", bundle=BUNDLES[1], percent="5", reason="try it")
     assert f"{BUNDLES[1]} 5 %" in text
     assert policies.newest_version() == 1
-    browser.post("/deployments/change", **hidden(text))
+    browser.post("/deployments/change", 303, **hidden(text))
     newest = policies.newest()
     assert newest is not None
     assert (newest.version, newest.author, newest.reason) == (2, "ada", "try it")
     assert newest.policy.weights[BUNDLES[1]] == pytest.approx(0.05)
     assert "canary" in browser.get("/deployments")
     text = browser.post("/deployments/preview", 200, step="rollback", reason="no good")
-    browser.post("/deployments/change", **hidden(text))
+    browser.post("/deployments/change", 303, **hidden(text))
     newest = policies.newest()
     assert newest is not None
     assert newest.policy.weights == {BUNDLES[0]: 1.0}
@@ -196,7 +212,7 @@ def test_a_step_is_shown_confirmed_and_kept_with_its_reason(policies: PolicyStor
 def test_a_confirmation_that_was_overtaken_is_refused(policies: PolicyStore, browser: Browser) -> None:
     step = {"step": "promote", "bundle": BUNDLES[1], "reason": "better"}
     texts = [browser.post("/deployments/preview", 200, **step) for _ in range(2)]
-    browser.post("/deployments/change", **hidden(texts[0]))
+    browser.post("/deployments/change", 303, **hidden(texts[0]))
     assert "somebody else has changed it" in browser.post("/deployments/change", 400, **hidden(texts[1]))
 
 

@@ -117,7 +117,8 @@ def test_the_strip_tells_what_the_counters_did() -> None:
 
 def test_what_is_vendored_is_what_was_taken_from_the_registry() -> None:
     vendor = STATIC / "vendor"
-    sums = dict(reversed(line.split("  ")) for line in (vendor / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split("  ") for line in (vendor / "SHA256SUMS").read_text().splitlines()]
+    sums = {name: digest for digest, name in lines}
     files = {each.name for each in vendor.iterdir()} - {"SHA256SUMS", "README.md"}
     assert files == set(sums)
     for name, digest in sums.items():

@@ -35,6 +35,10 @@ document.addEventListener("submit", (event) => {
   if (question && !window.confirm(question)) event.preventDefault();
 });
 
+function clock(at_s) {  // UTC, as everywhere
+  return new Date(1000 * at_s).toISOString().slice(11, 16);
+}
+
 async function drawChart(element) {
   const answer = await fetch(element.dataset.series);
   if (!answer.ok) return;
@@ -45,7 +49,8 @@ async function drawChart(element) {
   element.replaceChildren();
   const chart = new uPlot({
     width: element.clientWidth, height: 180, legend: { show: false }, cursor: { y: false },
-    axes: [{ ...axis }, { ...axis, size: 44 }],
+    axes: [{ ...axis, size: 26, values: (_, at) => at.map(clock) }, { ...axis, size: 48 }],
+    padding: [8, 8, 0, 0],
     series: [{}, { stroke: colour("--accent"), width: 1.5, spanGaps: false, points: { show: found.values.length < 40 } }],
   }, [found.at_s, found.values], element);
   new ResizeObserver(() => chart.setSize({ width: element.clientWidth, height: 180 })).observe(element);
