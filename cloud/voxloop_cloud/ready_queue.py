@@ -8,6 +8,10 @@ from typing import Generic, Protocol, TypeVar
 from voxloop_cloud.lane import Lane
 from voxloop_proto.errors import UnavailableError
 
+REST_S = 0.001
+"""Before each shadow's window the recognition thread stands still for so long: on a busy core the event loop would not
+come to bring what goes first."""
+
 
 class Rank(IntEnum):
     """How pressing a stream is, the most pressing first."""
@@ -79,19 +83,24 @@ class ReadyQueue(Generic[T]):
     def take(self) -> list[T]:
         """The next streams, all of one lane and as many as that takes; waits until there is one.
 
-        A shadow comes alone: whoever arrives while it is recognised waits for one window at most. Empty once the queue
-        is closed.
+        A shadow comes alone, and after a rest: whoever arrives while it is recognised waits for one window at most.
+        Empty once the queue is closed.
         """
         with self.changed:
-            self.changed.wait_for(lambda: self._closed or self._ended or self._going_on or self._shadows)
+            while not self._is_wanted():
+                self.changed.wait_for(lambda: self._is_wanted() or self._shadows)
+                if not self.changed.wait_for(self._is_wanted, REST_S) and self._shadows:
+                    return [self._shadows.popleft()]
             if self._closed:
                 return []
-            if not (first := self._ended or self._going_on):
-                return [self._shadows.popleft()]
-            batch = [first.popleft()]
+            batch = [(self._ended or self._going_on).popleft()]
             for line in (self._ended, self._going_on):
                 _draw(line, batch)
             return batch
+
+    def _is_wanted(self) -> bool:
+        """Whether there is something better to do than to serve a shadow."""
+        return bool(self._closed or self._ended or self._going_on)
 
     def close(self) -> list[T]:
         """Ends all waiting; returns whoever was still in the queue."""

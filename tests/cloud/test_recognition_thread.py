@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voxloop_cloud import ready_queue
 from voxloop_cloud.lane import Lane, Steps
 from voxloop_cloud.ready_queue import Rank, ReadyQueue
 from voxloop_cloud.recognition import SegmentRecognition, transcribe
@@ -226,6 +228,16 @@ def test_a_shadow_is_served_alone_when_nobody_else_waits() -> None:
     assert [names(queue.take()) for _ in range(2)] == ["b", "y"]
     queue.add(Waiting("z", theirs), Rank.SHADOW)
     assert names(queue.close()) == "z"
+
+
+def test_whoever_comes_in_the_rest_before_a_shadow_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready_queue, "REST_S", TIME_LIMIT_S)
+    queue: ReadyQueue[Waiting] = ReadyQueue()
+    queue.add(Waiting("x", lane()), Rank.SHADOW)
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(queue.take)
+        queue.add(Waiting("a", lane()), Rank.GOING_ON)
+        assert names(taken.result(TIME_LIMIT_S)) == "a"
 
 
 def test_a_failed_batch_fails_its_own_segments_and_the_next_one_is_recognised(recognizer: Recognizer) -> None:
