@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -101,14 +102,15 @@ async def _live(request: Request) -> Response:
 
 
 async def _events(request: Request, ask: Ask) -> AsyncIterator[str]:
-    me = object()
+    me, stopping = object(), ask.sources.stopping
     _listeners.add(me)
     try:
-        while not await request.is_disconnected() and signed_in(request) is not None:
+        while not stopping.is_set() and not await request.is_disconnected() and signed_in(request) is not None:
             values = await run_in_threadpool(_strip, ask)
             text = ask.render("strip.html", **values)
             yield "event: strip\n" + "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
-            await asyncio.sleep(ask.sources.meter.interval_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), ask.sources.meter.interval_s)
     finally:
         _listeners.discard(me)
 

@@ -96,20 +96,21 @@ async def _serve(
         )
     )
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        server.should_exit = True
+        sources.stopping.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _stop, server)
+        loop.add_signal_handler(number, stop)
     if stops_with_stdin:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_stdin, loop, server)
+        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_stdin, loop, stop)
     host, port = config.listen.rpartition(":")[0], listener.getsockname()[1]
     on_ready(f"{'https' if config.certificate else 'http'}://{host}:{port}")
     await server.serve(sockets=[listener])
 
 
-def _stop(server: uvicorn.Server) -> None:
-    server.should_exit = True
-
-
-def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
+def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         loop.remove_reader(sys.stdin.fileno())
-        _stop(server)
+        stop()

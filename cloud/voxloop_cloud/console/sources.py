@@ -1,5 +1,6 @@
 """What the pages show comes from here: the store, the clips, the server's metrics."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ from voxloop_cloud.rollout.review_queue import ReviewQueue
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Shared by all pages; the database and the clips are asked in threads. now_s: Unix seconds."""
+    """Shared by all pages; the database and the clips are asked in threads. now_s: Unix seconds.
+
+    stopping: is set when the console ends, for pages that would stay.
+    """
 
     config: ConsoleConfig
     engine: Engine
@@ -26,3 +30,4 @@ class Sources:
     policies: PolicyOffice
     reviews: ReviewQueue
     now_s: Callable[[], float] = field(default=time.time)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -64,9 +63,8 @@ def test_a_hostile_search_is_given_back_as_text(browser: Browser) -> None:
 
 
 @pytest.fixture
-def many(engine: Engine) -> Iterator[None]:
+def many(engine: Engine) -> None:
     fill(engine, many_records(400))
-    yield
 
 
 def test_pages_follow_each_other_without_gap_or_repeat(many: None, browser: Browser) -> None:
