@@ -31,7 +31,7 @@ class Receiver:
             assert self.changed.wait_for(lambda: len(self.messages) >= count, limit_s), self.messages
             return list(self.messages)
 
-    def await_event(self, event: str, rule: str, limit_s: float = 60.0) -> dict[str, Any]:
+    def await_event(self, event: str, rule: str, limit_s: float = 120.0) -> dict[str, Any]:
         """The first message of that kind about the rule, once it is there."""
 
         def found() -> list[dict[str, Any]]:
