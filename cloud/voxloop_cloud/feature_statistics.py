@@ -1,6 +1,7 @@
 """What the features of one segment are like, gathered as its windows pass: for drift, and to tell who says it again."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -58,9 +59,14 @@ class FeatureStatistics:
         return FeatureSummary(self._frames, mean, deviation, self._sketch(sums[:MOST_SLICES]))
 
     def _sketch(self, sums: Features) -> Sketch:
-        bins = sums.shape[1]
-        starts = np.arange(BANDS) * bins // BANDS
-        widths = np.diff(starts, append=bins)
+        starts, widths = _bands(sums.shape[1])
         frames = np.array(self._slice_frames[: len(sums)])
         sketch: Sketch = (np.add.reduceat(sums, starts, axis=1) / widths / frames[:, None]).astype(np.float32)
         return sketch
+
+
+@lru_cache
+def _bands(bins: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The first bin of each band, and how many it has."""
+    starts = np.arange(BANDS) * bins // BANDS
+    return starts, np.diff(starts, append=bins)
