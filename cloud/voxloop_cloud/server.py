@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
@@ -17,6 +17,7 @@ from pydantic import Field, field_validator
 
 from voxloop_cloud.admission import Admission, Capacity, Place
 from voxloop_cloud.alarms.config import AlarmsConfig
+from voxloop_cloud.conversation import converse
 from voxloop_cloud.drift.drift_config import DriftConfig
 from voxloop_cloud.drift.watching import watching_drift
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
@@ -31,6 +32,7 @@ from voxloop_cloud.metrics.spans import open_spans
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.rollout.awaited import Awaited
 from voxloop_cloud.rollout.config import RolloutConfig
 from voxloop_cloud.rollout.rollout import open_rollout
 from voxloop_cloud.routing.admin_service import AdminServicer
@@ -52,6 +54,7 @@ from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
 
 if TYPE_CHECKING:  # at run time only servers with a store load SQLAlchemy
     from voxloop_cloud.records.records import Records
+    from voxloop_cloud.rollout.review_desk import ReviewDesk
 
 SPARE_CALLS = 100
 """Calls beyond open sessions that are taken at once: health, info, and sessions to be refused with a reason."""
@@ -116,10 +119,11 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         config: ServerConfig,
         figures: Figures,
         records: "Records | None" = None,
+        reviews: "ReviewDesk | None" = None,
     ) -> None:
         """routing: over the engine and others. figures: of what happens here.
 
-        records: of what is heard; None if nothing is kept.
+        records: of what is heard; None if nothing is kept. reviews: where people are asked; None if they cannot be.
         """
         self._engine = engine
         self._routing = routing
@@ -127,6 +131,7 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         self._store = ResultStore(config.results)
         self._figures = figures
         self._records = records
+        self._reviews = reviews
         self.ears = Ears(figures, records)
         if records is not None:
             records.listeners.on_erased.append(self._forget)
@@ -151,17 +156,17 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         def feel(hello: pb.Hello, said: pb.Heartbeat) -> None:
             self._figures.heartbeat(id(place), hello, said)
 
+        awaited = Awaited(self._reviews) if self._reviews else None
         session = Session(
-            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self.ears, feel
+            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self.ears, feel, awaited
         )
         try:
             requests = aiter(request_iterator)
             request = await _first(requests, self._config.hello_timeout_ms)
-            while request is not None:
-                async for response in session.answer(request):
+            async with aclosing(converse(session, requests, request)) as responses:
+                async for response in responses:
                     with _patience(self._config.unread_timeout_ms):
                         yield response
-                request = await anext(requests, None)
         except VoxloopError as error:
             await self._abort(context, error, session)
         except Exception:  # noqa: BLE001 (the session's boundary)
@@ -305,13 +310,13 @@ async def open_server(
         open_engine(config.engine, recognizer) as engine,
         open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
         open_spans(config.metrics.otlp) as spans,
-        open_rollout(config.rollout, routing),
+        open_rollout(config.rollout, routing, records) as reviews,
         watching_drift(config.drift, records.engine if records else None, engine.bundle),
     ):
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
-        servicer = SpeechServicer(engine, routing, config, figures, records)
+        servicer = SpeechServicer(engine, routing, config, figures, records, reviews)
         if spans is not None:
             servicer.ears.listeners.append(spans.hear)
         pb_grpc.add_SpeechServiceServicer_to_server(servicer, server)
@@ -331,6 +336,8 @@ async def open_server(
             async with taking_pulse(figures, readers):
                 yield address
         finally:
+            if reviews is not None:
+                reviews.give_up()
             await asyncio.shield(_drain(server, health_servicer, config, stop_now or asyncio.Event()))
 
 

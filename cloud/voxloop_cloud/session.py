@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from voxloop_cloud.admission import Place, open_to_all
 from voxloop_cloud.decoder import Hypothesis
@@ -19,6 +20,9 @@ from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.contract import SCHEMA_VERSION
 from voxloop_proto.errors import ContractError, OverloadError, VoxloopError, to_failure
 from voxloop_proto.v1 import voxloop_pb2 as pb
+
+if TYPE_CHECKING:  # a session without a store asks nobody, and loads nothing for it
+    from voxloop_cloud.rollout.awaited import Awaited
 
 MOST_WAITING_SAMPLES = 2 * SAMPLE_RATE_HZ
 """A session that is this far ahead of the recognizer is read no further until it has caught up."""
@@ -50,16 +54,18 @@ class Session:
         place: Place | None = None,
         recorder: Recorder | None = None,
         on_heartbeat: Callable[[pb.Hello, pb.Heartbeat], None] = lambda _hello, _said: None,
+        awaited: "Awaited | None" = None,
     ) -> None:
         """routes: choose each segment's bundle.
 
         admit: is told the device's id once its Hello is found good; raises OverloadError to refuse it.
         rates: of all sessions of this server, which those of one device share. place: of this one among all that speak.
         recorder: is told of each segment that was answered; None if nobody keeps records.
-        on_heartbeat: is told how the device is.
+        on_heartbeat: is told how the device is. awaited: segments of this session that people answer; None: none.
         """
         self.hello = pb.Hello()
         self.segments = 0
+        self.awaited = awaited
         self.received_samples = 0
         self._routes = routes
         self._store = store
@@ -209,16 +215,25 @@ class Session:
         self._intake.check_end(end)
         self._segment_end = end
 
-    async def _transcribe(self, arrived_s: float) -> pb.RecognizeResponse:
+    async def _transcribe(self, arrived_s: float) -> pb.RecognizeResponse | None:
+        """None if people answer it, later."""
         decoded = await self._work.finish()
         transcript = to_transcript(self._intake.start, decoded, self._work.routed, self._work.timings())
         transcript.provenance.server_latency_ms = (time.perf_counter() - arrived_s) * 1000.0
-        self._results.keep(transcript)
         self._record(transcript)
         self._work.compare(self.hello.session_id, transcript.segment_id, transcript.text)
         self.segments += 1
         self._phase = Phase.BETWEEN
+        if self._ask_people(transcript):
+            return None
+        self._results.keep(transcript)
         return pb.RecognizeResponse(transcript=transcript)
+
+    def _ask_people(self, transcript: pb.Transcript) -> bool:
+        if self.awaited is None:
+            return False
+        automation, samples = self._work.routed.automation, self._intake.received_samples
+        return self.awaited.ask(automation, self.hello, transcript, self._results, samples)
 
     async def _guarded(
         self, answer: Awaitable[pb.RecognizeResponse | None], after_failure: Phase

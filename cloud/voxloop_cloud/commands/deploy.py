@@ -26,6 +26,7 @@ from voxloop_cloud.commands.deploy_change import (
     told,
     when_and_why,
 )
+from voxloop_cloud.commands.deploy_threshold import threshold
 from voxloop_cloud.routing.policy import Automation, Mode, Policy, read_policy
 from voxloop_cloud.routing.policy_steps import promoted, rolled_back, with_automation, with_canary, with_shadow
 from voxloop_cloud.routing.policy_text import policy_lines
@@ -226,6 +227,9 @@ def apply(
         raise ConfigError(f"cannot read {file}: {error}") from error
     with open_client(server, ca, token_file, insecure) as client:
         make_change(client, lambda _: wanted, reason, yes, unaudited)
+
+
+deploy.command()(threshold)
 
 
 def _state(bundle: pb.ServedBundle) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,9 +20,6 @@ from voxloop_cloud.rollout.review_queue import ReviewQueue
 from voxloop_cloud.routing.policy import Automation, Mode
 from voxloop_proto.errors import VoxloopError
 from voxloop_proto.v1 import voxloop_pb2 as pb
-
-ACK_EVERY_S: Final = 15.0
-"""While a person listens, the device hears this often that its segment is there: its patience is 60 s of silence."""
 
 _log = structlog.get_logger("voxloop.reviews")
 
@@ -63,9 +60,12 @@ class ReviewDesk:
         self._draw = draw
         self._asked: dict[tuple[str, int], _Asked] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_open = True
 
     def answerer(self, automation: Automation, hello: pb.Hello, transcript: pb.Transcript) -> Answerer:
         """Who is to answer a segment."""
+        if not self._is_open:
+            return Answerer.ANSWER
         is_audited = self._draw() < self._config.audit_share
         wanted = decide(automation.mode, transcript.confidence, automation.least_confidence, is_audited)
         if wanted is not Answerer.ANSWER and not (hello.consent.keep_audio and hello.consent.keep_text):
@@ -108,8 +108,13 @@ class ReviewDesk:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            for key in list(self._asked):
-                self._give(key, self._asked[key].transcript)
+            self.give_up()
+
+    def give_up(self) -> None:
+        """The server ends: who waits gets the model's text, and nobody is asked any more."""
+        self._is_open = False
+        for key in list(self._asked):
+            self._give(key, self._asked[key].transcript)
 
     async def _look(self) -> None:
         asked = {each.review_id: key for key, each in self._asked.items() if each.review_id is not None}
@@ -127,6 +132,8 @@ class ReviewDesk:
         self._give_overdue()
 
     def _settle(self, key: tuple[str, int], review: Review) -> None:
+        if key not in self._asked:  # given up meanwhile
+            return
         model = self._asked[key].transcript
         self._give(key, _by_person(model, review.answer or "") if review.state is State.ANSWERED else model)
 
@@ -138,7 +145,9 @@ class ReviewDesk:
                 self._give(key, asked.transcript)
 
     def _give(self, key: tuple[str, int], transcript: pb.Transcript) -> None:
-        asked = self._asked.pop(key)
+        asked = self._asked.pop(key, None)
+        if asked is None:
+            return
         asked.results.keep(transcript)
         for answer in asked.waiting:
             if not answer.done():
