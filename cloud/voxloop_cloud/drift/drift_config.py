@@ -17,16 +17,16 @@ class DriftConfig(BaseModel):
     look_utterances: int = Field(50, ge=10, le=1_000, description="utterances from one look to the next")
     look_labels: int = Field(10, ge=2, le=1_000, description="labelled utterances from one look to the next")
     tolerance: float = Field(
-        0.05,
-        ge=0,
-        lt=0.4,
-        description="chance of exceeding what was before that may differ from 1/2 by itself, by this",
+        0.05, ge=0, lt=0.4, description="by which the mean cube of ranks, 1/4 if nothing changes, may be off by itself"
     )
     least_effect: float = Field(
         0.2, ge=0, le=5, description="Wasserstein distance, in standard deviations, below which nothing matters"
     )
     reference_tolerance: float = Field(
-        0.2, ge=0, lt=0.4, description="the same as tolerance, against the training data, which the field never equals"
+        0.2,
+        ge=0,
+        lt=0.4,
+        description="of the mean rank among training clips, about 1/2: the field never quite equals them",
     )
     reference_least_effect: float = Field(
         0.5, ge=0, le=5, description="the same as least_effect, against the training data"

@@ -13,7 +13,7 @@ import numpy as np
 from voxloop_cloud.drift.baseline import Baseline
 from voxloop_cloud.drift.blame import Blame, blame
 from voxloop_cloud.drift.distance import ks, psi, wasserstein
-from voxloop_cloud.drift.evidence import Evidence, gains_of
+from voxloop_cloud.drift.evidence import RANK_POWER, Evidence, gains_of
 from voxloop_cloud.drift.looks import Looks
 from voxloop_cloud.drift.metric import stage_of
 from voxloop_cloud.drift.plan import DETECTORS, MOST_RECENT_LOOKS, MonitorPlan
@@ -67,7 +67,7 @@ class Monitor:
         self._nearness = np.zeros(self._ranks.tests)
         found: list[Drift] = []
         for kind, betting, evidence in self._detectors:
-            e_values = evidence.step(gains_of(scores, self._plan.tolerance, betting))
+            e_values = evidence.step(gains_of(scores, self._plan.tolerance, betting, RANK_POWER))
             self._nearness = np.maximum(self._nearness, e_values.max(axis=1) / self._needed)
             for test, side in np.argwhere(e_values >= self._needed[:, None]).tolist():
                 if (test, kind) not in self._told:

@@ -17,7 +17,7 @@ DETECTORS: Final[tuple[tuple[Kind, Betting], ...]] = (("sudden", SUDDEN), ("grad
 MOST_RECENT_LOOKS: Final = 60
 """That are kept to say how large an effect is."""
 
-_SHARE_OF_ALPHA: Final[dict[Yardstick, float]] = {"last week": 0.6, "reference": 0.2, "labels": 0.2}
+_SHARE_OF_ALPHA: Final[dict[Yardstick, float]] = {"last week": 0.7, "reference": 0.15, "labels": 0.15}
 _SPARE_LOOKS: Final = 1.5
 """Looks that are planned for each of last week's: a week may be busier than the one before."""
 
@@ -28,7 +28,7 @@ _LEAST_LOOKS: Final = 64
 class MonitorPlan:
     """What a monitor may do. alpha: chance of any false alarm, however long it watches.
 
-    planned_looks: in which bets begin. tolerance: of a mean rank, about 1/2. least_effect: in deviations.
+    planned_looks: in which bets begin. tolerance: as in DriftConfig. least_effect: in deviations.
     """
 
     look_utterances: int

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxloop_cloud.drift.evidence import GRADUAL, SUDDEN, Betting, Evidence, gains_of
+from voxloop_cloud.drift.evidence import GRADUAL, RANK_POWER, SUDDEN, Betting, Evidence, gains_of
 
 BETTINGS = pytest.mark.parametrize("betting", [SUDDEN, GRADUAL], ids=["sudden", "gradual"])
 
@@ -13,7 +13,9 @@ BETTINGS = pytest.mark.parametrize("betting", [SUDDEN, GRADUAL], ids=["sudden", 
 def highest(betting: Betting, scores: np.ndarray, tolerance: float, looks: int) -> np.ndarray:
     """The most that the e-values of each test ever were. scores: (looks, turns, tests)."""
     evidence = Evidence(betting, scores.shape[2], looks)
-    return np.asarray(np.max([evidence.step(gains_of(each, tolerance, betting)) for each in scores], axis=0))
+    return np.asarray(
+        np.max([evidence.step(gains_of(each, tolerance, betting, RANK_POWER)) for each in scores], axis=0)
+    )
 
 
 @BETTINGS
@@ -46,7 +48,7 @@ def test_the_bet_that_won_most_began_about_when_the_change_was() -> None:
     evidence = Evidence(SUDDEN, 1, 80)
     for look in range(68):
         scores = rng.random((12, 1)) if look < 60 else rng.beta(6.0, 1.5, (12, 1))
-        evidence.step(gains_of(scores, 0.05, SUDDEN))
+        evidence.step(gains_of(scores, 0.05, SUDDEN, RANK_POWER))
     assert 6 <= evidence.looks_since_change(0, 0) <= 10
 
 
@@ -58,7 +60,8 @@ def test_a_turn_without_a_score_bets_nothing() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200), st.floats(0, 0.3))
 def test_no_bet_can_lose_everything(scores: list[float], tolerance: float) -> None:
     for betting in (SUDDEN, GRADUAL):
-        assert np.isfinite(gains_of(np.array(scores)[:, None], tolerance, betting)).all()
+        for power in (1, RANK_POWER):
+            assert np.isfinite(gains_of(np.array(scores)[:, None], tolerance, betting, power)).all()
 
 
 def test_no_more_bets_run_at_once_than_their_length_allows() -> None:
