@@ -36,9 +36,11 @@ def evaluate(
     otherwise now, resolves and says so.
     """
     assert state.at_s is None or at_s > state.at_s
-    names = {name for rule in rules for name in rule.exposed_names}
-    reach_s = max((rule.window_s for rule in rules), default=0)
-    history = extended(state.history, (sample for sample in samples if sample.name in names), at_s, reach_s)
+    reach_s: dict[str, float] = {}
+    for rule in rules:
+        for name in rule.exposed_names:
+            reach_s[name] = max(reach_s.get(name, 0.0), rule.window_s)
+    history = extended(state.history, samples, at_s, reach_s)
     phases: dict[Key, Phase] = {}
     events: list[Event] = []
     for rule in sorted(rules, key=lambda rule: rule.name):

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -42,7 +43,7 @@ class AlarmJournal:
             return AlarmState()
 
     def write(self, state: AlarmState, events: Iterable[Event] = ()) -> None:
-        """Keeps the alarms that began and ended, and the state."""
+        """Keeps the alarms that began and ended, and the phases: points of series would be megabytes, and come anew."""
         self._unwritten.extend(event for event in events if isinstance(event, Fired | Resolved))
         try:
             with writing(self._engine) as connection:
@@ -71,7 +72,11 @@ class AlarmJournal:
 
     def _write_state(self, connection: Connection, state: AlarmState) -> None:
         connection.execute(delete(ALARM_STATES).where(ALARM_STATES.c.instance == self._instance))
-        values = {"instance": self._instance, "saved_s": state.at_s or 0.0, "document": to_document(state)}
+        values = {
+            "instance": self._instance,
+            "saved_s": state.at_s or 0.0,
+            "document": to_document(replace(state, history={})),
+        }
         connection.execute(insert(ALARM_STATES).values(values))
 
     def _write_event(self, connection: Connection, event: Fired | Resolved) -> None:

@@ -24,14 +24,16 @@ class Sample:
     value: float
 
 
-def extended(history: History, samples: Iterable[Sample], at_s: float, reach_s: float) -> History:
-    """The history with these samples of `at_s`, and without what is older than reach_s; series without points go."""
-    from_s = at_s - reach_s
+def extended(history: History, samples: Iterable[Sample], at_s: float, reach_s: Mapping[str, float]) -> History:
+    """The history with these samples of `at_s`, as far back as reach_s says for each name; other names are not kept."""
     kept = {
-        name: {labels: recent for labels, points in series.items() if (recent := since(points, from_s))}
+        name: {labels: recent for labels, points in series.items() if (recent := since(points, at_s - reach_s[name]))}
         for name, series in history.items()
+        if name in reach_s
     }
     for sample in samples:
+        if sample.name not in reach_s:
+            continue
         series = kept.setdefault(sample.name, {})
         series[sample.labels] = (*series.get(sample.labels, ()), (at_s, sample.value))
     return {name: series for name, series in kept.items() if series}
