@@ -97,6 +97,14 @@ class Visit:
         assert answer is not None
         assert answer.ok, f"{path}: {answer.status}"
 
+    def until(self, condition: str) -> None:
+        """Waits until a condition holds in the page; wait_for_function would need the eval that the console forbids."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"in 20 s it was never so: {condition}")
+
     def shows(self, text: str) -> None:
         """Waits until a text is to be seen."""
         playwright.expect(self.page.locator("body")).to_contain_text(text, timeout=20_000)

@@ -30,8 +30,8 @@ def test_one_utterance_is_seen_heard_corrected_and_tagged(visit: Visit) -> None:
     open_own(visit)
     page = visit.page
     expect(page.locator("svg path.wave")).to_be_visible(timeout=WAIT_MS)
-    page.wait_for_function("document.querySelector('.sound img').naturalWidth > 0")
-    page.wait_for_function("document.querySelector('audio').duration > 0.3")
+    visit.until("document.querySelector('.sound img').naturalWidth > 0")
+    visit.until("document.querySelector('audio').duration > 0.3")
     assert page.get_by_role("img", name=re.compile("recognizer: busy")).count() == 1
     page.get_by_label("What was said").fill("what was really said")
     page.get_by_role("button", name="Keep as label").click()
