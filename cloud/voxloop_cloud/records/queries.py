@@ -93,7 +93,7 @@ class SliceCounts:
 def find(engine: Engine, wanted: UtteranceFilter, after: Place | None = None, limit: int = 50) -> Page:
     """A page of at most limit (up to 500) utterances; after: the `next` of the page before."""
     columns = UTTERANCES.c
-    ids = select(columns.id).where(*_conditions(wanted))
+    ids = select(columns.id).where(*_conditions(wanted, engine.dialect.name))
     if after is not None:
         ids = ids.where(
             columns.arrived_s <= after.arrived_s,
@@ -136,7 +136,7 @@ def count(engine: Engine, by: str, wanted: UtteranceFilter) -> list[SliceCounts]
         _number_of(columns.redo_probability >= REDO_THRESHOLD),
         *(_number_of(columns.outcome == outcome) for outcome in ("typed", "clicked", "corrected")),
         func.avg(columns.confidence),
-    ).where(*_conditions(wanted))
+    ).where(*_conditions(wanted, engine.dialect.name))
     with engine.connect() as connection:
         rows = connection.execute(query.group_by(value).order_by(number.desc(), value))
         return [SliceCounts(*row) for row in rows]
@@ -151,7 +151,7 @@ def _number_of(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.count(case((condition, 1)))
 
 
-def _conditions(wanted: UtteranceFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: UtteranceFilter, dialect: str) -> list[ColumnElement[bool]]:
     columns = UTTERANCES.c
     found: list[ColumnElement[bool]] = []
     for name in _EQUAL:
@@ -159,7 +159,9 @@ def _conditions(wanted: UtteranceFilter) -> list[ColumnElement[bool]]:
         if value is not None:
             found.append(_searched(columns[name]) == value)
     if wanted.text is not None:
-        found.append(columns.text.icontains(wanted.text, autoescape=True))
+        # SQLite's LIKE knows no capitals by itself, and takes half the time without lower()
+        contains = columns.text.contains if dialect == "sqlite" else columns.text.icontains
+        found.append(contains(wanted.text, autoescape=True))
     if wanted.since_s is not None:
         found.append(columns.arrived_s >= wanted.since_s)
     if wanted.until_s is not None:

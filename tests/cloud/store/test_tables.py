@@ -46,6 +46,6 @@ def test_columns_are_as_wide_as_what_a_device_may_send() -> None:
 
 
 def test_what_is_sqlites_own_is_left_out_for_postgresql() -> None:
-    (bundle,) = _conditions(UtteranceFilter(bundle="a@1"))
+    (bundle,) = _conditions(UtteranceFilter(bundle="a@1"), "postgresql")
     assert as_postgresql(bundle).startswith("utterances.bundle = ")
     assert "ON CONFLICT (session_id, segment_id) DO UPDATE" in as_postgresql(_insert("postgresql"))
