@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -100,7 +101,8 @@ async def say(address: str, session_id: str, queries: list[tuple[str, bytes]]) -
             yield pb.RecognizeRequest(segment_end=end)
 
     async with grpc.aio.insecure_channel(address) as channel:
-        responses = [response async for response in SpeechServiceStub(channel).Recognize(requests())]
+        stub: Any = SpeechServiceStub(channel)  # its types are those of a channel that blocks
+        responses = [response async for response in stub.Recognize(requests())]
     assert not any(response.HasField("failure") for response in responses)
     return [response.transcript.text for response in responses if response.HasField("transcript")]
 

@@ -22,7 +22,7 @@ from voxloop_cloud.rollout.trial_watch import TrialWatch
 from voxloop_cloud.rollout.trials import changed_by, find_trials, is_forced
 from voxloop_cloud.rollout.verdict import Kind, Verdict
 from voxloop_cloud.routing.policy import Policy
-from voxloop_cloud.routing.policy_store import PolicyVersion
+from voxloop_cloud.routing.policy_version import PolicyVersion
 from voxloop_proto.errors import ConfigError, VoxloopError
 
 AUTHOR: Final = "guard"

@@ -51,8 +51,10 @@ class TrialWatch:
     def is_of(self, trial: Trial) -> bool:
         """Whether what is known is of this trial: shares may change, what is compared and since when may not."""
         known = self._reader.trial
-        shares = {"share": trial.share, "share_since_s": trial.share_since_s, "policy_version": trial.policy_version}
-        return replace(known, **shares) == trial
+        shared = replace(
+            known, share=trial.share, share_since_s=trial.share_since_s, policy_version=trial.policy_version
+        )
+        return shared == trial
 
     def look(self, trial: Trial, is_forced: bool, now_s: float) -> Verdict | None:
         """Reads what is new, judges, and writes the verdict down; None while there is more to be read.

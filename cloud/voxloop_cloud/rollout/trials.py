@@ -7,7 +7,7 @@ from voxloop_cloud.rollout.trial import Trial
 from voxloop_cloud.rollout.verdict import Kind, Verdict
 from voxloop_cloud.routing.policy import Override, Policy
 from voxloop_cloud.routing.policy_steps import promoted, with_canary, with_shadow
-from voxloop_cloud.routing.policy_store import PolicyVersion
+from voxloop_cloud.routing.policy_version import PolicyVersion
 
 _SHARE_DIGITS: Final = 9
 FORCED: Final = "[without an audit: "

@@ -66,7 +66,7 @@ def fired_alarms(database: Engine, trial: Trial, rules: tuple[str, ...]) -> tupl
     return tuple(sorted({row.rule for row in rows if _concerns(row, trial)}))
 
 
-def _concerns(row: "Row[Any]", trial: Trial) -> bool:
+def _concerns(row: Any, trial: Trial) -> bool:
     bundle = row.labels.get("bundle")
     if bundle is not None:
         return bool(bundle == trial.bundle)

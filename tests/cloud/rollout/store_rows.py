@@ -32,11 +32,12 @@ def add_utterance(database: Engine, segment_id: int, arrived_s: float, **changes
     }
     with writing(database) as connection:
         connection.execute(insert(UTTERANCES).values(row | changes))
-        return connection.execute(
+        found: int = connection.execute(
             select(UTTERANCES.c.id).where(
                 UTTERANCES.c.session_id == (row | changes)["session_id"], UTTERANCES.c.segment_id == segment_id
             )
         ).scalar_one()
+        return found
 
 
 def add_shadow(database: Engine, utterance_id: int, **changes: Any) -> None:

@@ -20,7 +20,8 @@ from voxloop_cloud.rollout.verdict import Kind
 from voxloop_cloud.rollout.verdict_store import list_verdicts
 from voxloop_cloud.routing.policy import Policy
 from voxloop_cloud.routing.policy_steps import with_canary, with_shadow
-from voxloop_cloud.routing.policy_store import PolicyStore, PolicyVersion
+from voxloop_cloud.routing.policy_store import PolicyStore
+from voxloop_cloud.routing.policy_version import PolicyVersion
 from voxloop_cloud.store.database import writing
 from voxloop_cloud.store.tables import ALARMS
 from voxloop_cloud.testing import babble, tiny_bundle

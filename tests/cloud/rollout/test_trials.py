@@ -6,7 +6,7 @@ from voxloop_cloud.rollout.trial import Trial
 from voxloop_cloud.rollout.trials import find_trials, is_forced, withdrawn
 from voxloop_cloud.routing.policy import Automation, Mode, Override, Policy
 from voxloop_cloud.routing.policy_steps import promoted, with_canary, with_shadow
-from voxloop_cloud.routing.policy_store import PolicyVersion
+from voxloop_cloud.routing.policy_version import PolicyVersion
 from voxloop_cloud.routing.slices import Slice
 
 OLD, NEW, OTHER = "model@1", "model@2", "model@3"
