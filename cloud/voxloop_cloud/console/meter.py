@@ -57,7 +57,8 @@ class Meter:
             self.fault = f"{self.url} does not answer: {error}"
             return
         at_s = self._now_s()
-        self._history = extended(self._history, samples, at_s, WINDOW_S)
+        reach_s = dict.fromkeys((sample.name for sample in samples), WINDOW_S)
+        self._history = extended(self._history, samples, at_s, reach_s)
         figures = tuple(figure.read(self._history, at_s) for figure in FIGURES)
         with self._lock:
             self._readings.append((at_s, figures))

@@ -107,7 +107,9 @@ def test_the_strip_tells_what_the_counters_did() -> None:
     for second in range(0, 100, 5):
         series.observe("voxloop_router_latency_seconds", 0.045)
         series.count("voxloop_router_segments_total", 10.0)
-        history = extended(history, samples_of(registry.collect()), float(second), 120.0)
+        samples = list(samples_of(registry.collect()))
+        reach_s = dict.fromkeys((sample.name for sample in samples), 120.0)
+        history = extended(history, samples, float(second), reach_s)
     found = {(each.stage, each.name): each.read(history, 95.0) for each in FIGURES}
     latency_ms, rate_per_s = found["router", "latency, median"], found["router", "segments"]
     assert latency_ms is not None
