@@ -13,7 +13,8 @@ BETTINGS = pytest.mark.parametrize("betting", [SUDDEN, GRADUAL], ids=["sudden", 
 def highest(betting: Betting, scores: np.ndarray, tolerance: float, looks: int) -> np.ndarray:
     """The most that the e-values of each test ever were. scores: (looks, turns, tests)."""
     evidence = Evidence(betting, scores.shape[2], looks)
-X
+    e_values = [evidence.step(gains_of(each, tolerance, betting, RANK_POWER)) for each in scores]
+    return np.asarray(np.max(e_values, axis=0))
 
 
 @BETTINGS
