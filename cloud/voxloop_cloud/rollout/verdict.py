@@ -57,7 +57,7 @@ def judge(case: Case, config: RolloutConfig) -> Verdict:
         kind=kind,
         trial=case.trial,
         reason=reason,
-        text=in_words(reason, harms, lacks, case.findings, _heard(case)),
+        text=in_words(reason, harms, [] if harms else lacks, case.findings, _heard(case)),
         evidence=_to_json(case, harms, lacks),
         next_share=next_share,
     )

@@ -45,7 +45,7 @@ def _line(finding: Finding) -> str:
     if finding.estimate is None:
         return f"{finding.guard.measure}: nothing known"
     shown = _percent if finding.guard.is_share else _points
-    state = "harm" if finding.is_harm else "fine" if finding.is_fine else _needed(finding)
+    state = "harm" if finding.is_harm else "fine" if finding.is_fine else "not known yet"
     interval = f"[{shown(finding.low)}, {shown(finding.high)}]"
     return f"{finding.guard.measure}: {shown(finding.estimate)} {interval} on {finding.count}: {state}"
 
