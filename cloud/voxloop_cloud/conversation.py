@@ -1,7 +1,7 @@
 """A stream's messages and the answers to them, those included that people give later."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from voxloop_cloud.session import Session
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -9,7 +9,7 @@ from voxloop_proto.v1 import voxloop_pb2 as pb
 
 async def converse(
     session: Session, requests: AsyncIterator[pb.RecognizeRequest], first: pb.RecognizeRequest | None
-) -> AsyncIterator[pb.RecognizeResponse]:
+) -> AsyncGenerator[pb.RecognizeResponse, None]:
     """All responses of a session, from its first message to the end of the stream and the last answer that is due.
 
     Raises what the session and the stream do.

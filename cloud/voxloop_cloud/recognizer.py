@@ -152,7 +152,9 @@ class Recognizer:
         try:
             log_probs, *following = self._run(np.full((1, frames, config.features.mel_bins), -10.0, np.float32))
         except ORT_ERRORS as error:
-            raise ContractError(f"{file}: the model failed on a batch of 1, of silence: {error}; export it again") from error
+            raise ContractError(
+                f"{file}: the model failed on a batch of 1, of silence: {error}; export it again"
+            ) from error
         found = (log_probs.shape, *(cache.shape for cache in following))
         caches = [cache.shape for cache in self._start.caches]
         outputs = config.windows.outputs_of(frames)

@@ -25,6 +25,8 @@ ALLOWED = {
     "cloud/voxloop_cloud/console/sources.py": "labels and tags say when they were made",
     "cloud/voxloop_cloud/metrics/ears.py": "an utterance says when it was heard",
     "cloud/voxloop_cloud/commands/tokens.py": "a token says when it was issued and until when it holds",
+    "cloud/voxloop_cloud/rollout/guard.py": "a verdict says when, and looks at utterances since a time",
+    "cloud/voxloop_cloud/rollout/review_desk.py": "a review is due at a time that people know",
     "cloud/voxloop_cloud/routing/policy_desk.py": "a policy says when it was made",
     "cloud/voxloop_cloud/routing/routing.py": "the first policy says when it was made",
     "cloud/voxloop_cloud/security/audit_log.py": "each line says when",

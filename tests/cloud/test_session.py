@@ -101,7 +101,8 @@ def test_the_transcript_is_what_offline_recognition_gives(bundle: Path) -> None:
     assert transcript.text == offline != ""
     assert [word.text for word in transcript.words] == offline.split()
     assert all(16_000 <= word.start_sample <= word.end_sample <= 16_000 + len(SPEECH) for word in transcript.words)
-    assert [timing.stage for timing in transcript.provenance.timings] == ["features", "recognizer", "decoder"]
+    stages = [timing.stage for timing in transcript.provenance.timings]
+    assert stages == ["router", "features", "recognizer", "decoder"]
 
 
 def test_hypotheses_come_only_when_asked_for(bundle: Path) -> None:
