@@ -3,9 +3,10 @@
 A stage is blamed if it moved and what goes into it did not:
 
 1. A stage whose settings changed moved by itself: nothing in the sound can change them. Of several, the first.
-2. Else the first stage with a metric that moved. The feature statistics alone are no sign of the features' computation,
-   which the bundle fixes: if they moved by more than level, SNR and silence account for, the sound's spectrum did,
-   and that is the microphone's, the room's or the speaker's.
+2. Else the first stage with a metric that moved, unless it moved far less than another: a small move does not cause a
+   great one. The feature statistics alone are no sign of the features' computation, which the bundle fixes: if they
+   moved by more than level, SNR and silence account for, the sound's spectrum did, and that is the microphone's, the
+   room's or the speaker's.
 """
 
 from dataclasses import dataclass
@@ -19,8 +20,14 @@ from voxloop_cloud.drift.utterances import Floats, Mask
 LEAST_SHIFT: Final = 0.1
 """By which the chance that a turn after the change exceeds one before it must differ from 1/2."""
 
-LEAST_Z: Final = 3.3
-"""In standard errors: below 0.1 % for each metric, of which some twenty are looked at."""
+LEAST_Z: Final = 3.0
+"""In standard errors: below 0.3 % for each metric, of which some twenty are looked at."""
+
+CAUSE_SHARE: Final = 0.4
+"""What moved less than this share of the greatest shift did not cause it."""
+
+_CAUSE_SHARE_OF: Final = {"normalizer": 1.0}
+"""The same where the settings say what a stage does: with these as they were, it is the cause only if it moved most."""
 
 _SPECTRUM: Final = ("feature_mean", "feature_deviation")
 _INPUTS_OF_SPECTRUM: Final = (
@@ -44,9 +51,14 @@ class Move:
     z: float
 
     @property
+    def shift(self) -> float:
+        """How far `exceeds` is from even, 0 to 1/2."""
+        return abs(self.exceeds - 0.5)
+
+    @property
     def has_moved(self) -> bool:
         """Whether by enough, and surely enough, to count as evidence."""
-        return abs(self.exceeds - 0.5) >= LEAST_SHIFT and abs(self.z) >= LEAST_Z
+        return self.shift >= LEAST_SHIFT and abs(self.z) >= LEAST_Z
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +78,10 @@ def blame(names: tuple[str, ...], before: Floats, after: Floats, alarmed: str) -
     if settings:
         first = _first(settings)
         return Blame(first.stage, f"its settings changed ({first.name})", moved)
-    sound = [move for move in moved if move.name not in _SPECTRUM]
+    greatest = max(move.shift for move in moved)
+    sound = [move for move in moved if move.name not in _SPECTRUM and _may_have_caused(move, greatest)]
     spectrum = [move for move in _spectrum_moves(names, before, after) if move.has_moved]
+    spectrum = [move for move in spectrum if _may_have_caused(move, greatest)]
     first_of_sound = _first(sound) if sound else None
     if first_of_sound and (first_of_sound.stage == STAGES[0] or not spectrum):
         return Blame(first_of_sound.stage, f"{first_of_sound.name} moved, and nothing before it did", moved)
@@ -75,9 +89,13 @@ def blame(names: tuple[str, ...], before: Floats, after: Floats, alarmed: str) -
     return Blame(STAGES[0], reason, moved)
 
 
+def _may_have_caused(move: Move, greatest: float) -> bool:
+    return move.shift >= _CAUSE_SHARE_OF.get(move.stage, CAUSE_SHARE) * greatest
+
+
 def _first(moves: list[Move]) -> Move:
     """Of the first stage; within it the one that moved most."""
-    return min(moves, key=lambda move: (STAGES.index(move.stage), -abs(move.exceeds - 0.5)))
+    return min(moves, key=lambda move: (STAGES.index(move.stage), -move.shift))
 
 
 def _move(name: str, before: Floats, after: Floats) -> Move:
