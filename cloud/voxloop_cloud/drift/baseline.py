@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from voxloop_cloud.drift.metric import METRICS, SETTINGS, Metric, Setting
-from voxloop_cloud.drift.turns import WHOLE, Slice, Turns, joined_turns, turns_of
+from voxloop_cloud.drift.plan import MonitorPlan
+from voxloop_cloud.drift.turns import WHOLE, Slice, Turns, TurnTaker, joined_turns
 from voxloop_cloud.drift.utterances import Floats, Indices, Strings, Utterances
 
 MOST_SLICES: Final = 12
@@ -44,11 +45,11 @@ class Baseline:
     def __init__(
         self,
         period: Utterances,
-        look_utterances: int,
+        plan: MonitorPlan,
         metrics: Sequence[Metric] = METRICS,
         settings: Sequence[Setting] = SETTINGS,
     ) -> None:
-        """look_utterances: as many as the looks of the monitor will have."""
+        """plan: the monitor's."""
         self._metrics, self._settings = tuple(metrics), tuple(settings)
         self.names = (*(metric.name for metric in metrics), *(setting.name for setting in settings))
         half = int(len(period) * _HABIT_SHARE)
@@ -57,9 +58,11 @@ class Baseline:
         self.slices = _choose_slices(period)
         self.utterances = period.take(slice(half, None))
         self.residuals = self.residuals_of(self.utterances)
-        looks = range(0, len(self.utterances), look_utterances)
-        parts = [slice(at, at + look_utterances) for at in looks]
-        self.turns: Turns = joined_turns([turns_of(self.utterances.take(part), self.residuals[part]) for part in parts])
+        size, taker = plan.look_utterances, TurnTaker(plan.turn_s)
+        parts = [slice(at, at + size) for at in range(0, len(self.utterances), size)]
+        self.turns: Turns = joined_turns(
+            [taker.take(self.utterances.take(part), self.residuals[part]) for part in parts]
+        )
 
     def residuals_of(self, utterances: Utterances) -> Floats:
         """How each utterance strays from its device's habit, (N, names): by how much, or whether a setting differs."""

@@ -15,6 +15,7 @@ class DriftConfig(BaseModel):
         0.01, gt=0, le=0.5, description="chance that a week without change has any alarm, over all metrics and slices"
     )
     look_utterances: int = Field(50, ge=10, le=1_000, description="utterances from one look to the next")
+    turn_s: float = Field(3_600.0, ge=0, le=86_400, description="what a device says within this time counts once, in s")
     look_labels: int = Field(10, ge=2, le=1_000, description="labelled utterances from one look to the next")
     tolerance: float = Field(
         0.05, ge=0, lt=0.4, description="by which the mean cube of ranks, 1/4 if nothing changes, may be off by itself"

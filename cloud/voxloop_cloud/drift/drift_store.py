@@ -14,7 +14,7 @@ from voxloop_cloud.store.tables import DRIFTS, LABELS, UTTERANCES
 
 _NAMES: Final = dict.fromkeys(
     itertools.chain(
-        ("id", "device_id", "failure", "outcome"),
+        ("id", "device_id", "arrived_s", "failure", "outcome"),
         (metric.name for metric in METRICS if metric.name in UTTERANCES.c),
         (column for setting in SETTINGS for column in setting.columns),
         SLICES,
@@ -60,7 +60,9 @@ def read_utterances(
 def read_labels(engine: Engine, from_s: float, to_s: float, after_id: int, most: int) -> list[dict[str, Any]]:
     """Labels made in [from_s, to_s) of utterances whose text is known: id, device_id, arrived_s, label, text."""
     wanted = (
-        select(LABELS.c.id, UTTERANCES.c.device_id, LABELS.c.text.label("label"), UTTERANCES.c.text)
+        select(
+            LABELS.c.id, UTTERANCES.c.device_id, UTTERANCES.c.arrived_s, LABELS.c.text.label("label"), UTTERANCES.c.text
+        )
         .join(UTTERANCES, LABELS.c.utterance_id == UTTERANCES.c.id)
         .where(LABELS.c.id > after_id, LABELS.c.created_s >= from_s, LABELS.c.created_s < to_s)
         .where(UTTERANCES.c.text.is_not(None))

@@ -18,7 +18,7 @@ from voxloop_cloud.drift.looks import Looks
 from voxloop_cloud.drift.metric import stage_of
 from voxloop_cloud.drift.plan import DETECTORS, MOST_RECENT_LOOKS, MonitorPlan
 from voxloop_cloud.drift.ranks import Ranks
-from voxloop_cloud.drift.turns import Slice, Turns, joined_turns, turns_of
+from voxloop_cloud.drift.turns import Slice, Turns, TurnTaker, joined_turns
 from voxloop_cloud.drift.utterances import Floats, Utterances
 from voxloop_cloud.drift.verdict import Drift, Kind
 
@@ -37,6 +37,7 @@ class Monitor:
         """rng: breaks ties between equal values."""
         self._baseline, self._plan = baseline, plan
         self._ranks = Ranks(baseline, rng)
+        self._turn_taker = TurnTaker(plan.turn_s)
         tests = self._ranks.tests
         self._detectors = [(kind, bet, Evidence(bet, tests, plan.planned_looks)) for kind, bet in DETECTORS]
         self._needed = plan.needed(len(baseline.slices), len(baseline.names))
@@ -60,7 +61,7 @@ class Monitor:
 
     def _look(self, utterances: Utterances) -> list[Drift]:
         residuals = self._baseline.residuals_of(utterances)
-        turns = turns_of(utterances, residuals)
+        turns = self._turn_taker.take(utterances, residuals)
         self._recent.append(_Look(utterances, residuals, turns))
         scores = self._ranks.scores_of(turns)
         self.looks += 1
@@ -79,6 +80,8 @@ class Monitor:
         part, metric = self._slice_and_metric(test)
         looks = list(self._recent)[-evidence.looks_since_change(test, side) :]
         before, after = self._before(part, metric), _after(looks, part, metric)
+        if not len(before) or not len(after):
+            return []
         effect = wasserstein(before, after, float(self._baseline.deviations[metric]))
         if effect < self._plan.least_effect:
             return []

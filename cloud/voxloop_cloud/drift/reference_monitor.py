@@ -15,7 +15,7 @@ from voxloop_cloud.drift.looks import Looks
 from voxloop_cloud.drift.metric import stage_of
 from voxloop_cloud.drift.plan import DETECTORS, MOST_RECENT_LOOKS, MonitorPlan
 from voxloop_cloud.drift.training_reference import TrainingReference
-from voxloop_cloud.drift.turns import turns_of
+from voxloop_cloud.drift.turns import TurnTaker
 from voxloop_cloud.drift.utterances import Floats, Utterances
 from voxloop_cloud.drift.verdict import Drift, Kind
 
@@ -25,6 +25,7 @@ class ReferenceMonitor:
 
     def __init__(self, reference: TrainingReference, plan: MonitorPlan) -> None:
         self._reference, self._plan = reference, plan
+        self._turn_taker = TurnTaker(plan.turn_s)
         self._names = tuple(reference.histograms)
         tests = len(self._names)
         self._detectors = [(kind, bet, Evidence(bet, tests, plan.planned_looks)) for kind, bet in DETECTORS]
@@ -42,7 +43,7 @@ class ReferenceMonitor:
         values = [self._reference.in_its_unit(name, utterances.values[name]) for name in self._names]
         ranks = [self._reference.histograms[name].ranks(each) for name, each in zip(self._names, values, strict=True)]
         self._recent.append(np.stack(values, axis=1))
-        scores = turns_of(utterances, np.stack(ranks, axis=1)).means
+        scores = self._turn_taker.take(utterances, np.stack(ranks, axis=1)).means
         found: list[Drift] = []
         for kind, betting, evidence in self._detectors:
             e_values = evidence.step(gains_of(scores, self._plan.tolerance, betting))
@@ -58,6 +59,8 @@ class ReferenceMonitor:
         histogram = self._reference.histograms[name]
         after = np.concatenate([values[:, test] for values in list(self._recent)[-looks:]])
         before, after = histogram.sample(), after[~np.isnan(after)]
+        if not len(after):
+            return []
         effect = wasserstein(before, after, histogram.std)
         if effect < self._plan.least_effect:
             return []

@@ -1,4 +1,4 @@
-"""Turns: what one device said within one look, which counts once.
+"""Turns: what one device says within a while, which counts once.
 
 Utterances of a device are alike, and those of one sitting more so: as so many independent ones they would seem to
 prove far too much. Their mean counts as one observation.
@@ -11,9 +11,6 @@ from typing import Final
 import numpy as np
 
 from voxloop_cloud.drift.utterances import Floats, Indices, Mask, Strings, Utterances
-
-MOST_IN_A_TURN: Final = 10
-"""Utterances; a device that says more within one look begins another turn, so that one that speaks alone is heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +42,47 @@ class Turns:
         return len(self.means)
 
 
-def turns_of(utterances: Utterances, residuals: Floats) -> Turns:
-    """The turns of one look, in the order of their first utterances. residuals: (N, X)."""
-    turn_of, first = _grouped(utterances)
-    known = ~np.isnan(residuals)
-    sums = np.zeros((len(first), residuals.shape[1]))
-    counts = np.zeros_like(sums)
-    np.add.at(sums, turn_of, np.where(known, residuals, 0.0))
-    np.add.at(counts, turn_of, known)
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return Turns(means, {name: column[first] for name, column in utterances.slices.items()})
+class TurnTaker:
+    """Makes turns of looks, one after the other.
+
+    A turn is what a device says within turn_s from its first utterance on, as far as it lies in one look. What it says
+    in that time in later looks is left out, so that no two turns are parts of one sitting.
+    """
+
+    def __init__(self, turn_s: float) -> None:
+        self._turn_s = turn_s
+        self._began_s: dict[tuple[str, ...], float] = {}  # the running turns, by device and slices
+
+    def take(self, utterances: Utterances, residuals: Floats) -> Turns:
+        """The turns that begin in the next look, in the order of their first utterances. residuals: (N, X)."""
+        turn_of, first = self._grouped(utterances)
+        counts_at = np.flatnonzero(turn_of >= 0)
+        known = ~np.isnan(residuals[counts_at])
+        sums = np.zeros((len(first), residuals.shape[1]))
+        counts = np.zeros_like(sums)
+        np.add.at(sums, turn_of[counts_at], np.where(known, residuals[counts_at], 0.0))
+        np.add.at(counts, turn_of[counts_at], known)
+        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        return Turns(means, {name: column[first] for name, column in utterances.slices.items()})
+
+    def _grouped(self, utterances: Utterances) -> tuple[Indices, Indices]:
+        """The turn of each utterance, (N,), -1 if it counts in none, and each turn's first utterance, (U,)."""
+        turn_of_key: dict[tuple[str, ...], int] = {}
+        turn_of: list[int] = []
+        first: list[int] = []
+        whose = zip(utterances.devices.tolist(), *(each.tolist() for each in utterances.slices.values()), strict=True)
+        for at, (key, time_s) in enumerate(zip(whose, utterances.times_s.tolist(), strict=True)):
+            began_s = self._began_s.get(key)
+            if began_s is None or time_s > began_s + self._turn_s:
+                self._began_s[key] = time_s
+                turn_of_key[key] = len(first)
+                first.append(at)
+            turn_of.append(turn_of_key.get(key, -1))
+        self._forget_before(float(utterances.times_s[-1]) - self._turn_s if len(utterances) else 0.0)
+        return np.array(turn_of, np.intp), np.array(first, np.intp)
+
+    def _forget_before(self, time_s: float) -> None:
+        self._began_s = {key: began_s for key, began_s in self._began_s.items() if began_s >= time_s}
 
 
 def joined_turns(parts: list[Turns]) -> Turns:
@@ -63,18 +91,3 @@ def joined_turns(parts: list[Turns]) -> Turns:
         np.concatenate([part.means for part in parts]),
         {name: np.concatenate([part.slices[name] for part in parts]) for name in parts[0].slices},
     )
-
-
-def _grouped(utterances: Utterances) -> tuple[Indices, Indices]:
-    """The turn of each utterance, (N,), and each turn's first utterance, (U,)."""
-    said: dict[tuple[str, ...], int] = {}
-    turn_of_key: dict[tuple[object, ...], int] = {}
-    turn_of: list[int] = []
-    first: list[int] = []
-    for at, key in enumerate(zip(utterances.devices, *utterances.slices.values(), strict=True)):
-        said[key] = said.get(key, -1) + 1
-        turn = turn_of_key.setdefault((key, said[key] // MOST_IN_A_TURN), len(first))
-        if turn == len(first):
-            first.append(at)
-        turn_of.append(turn)
-    return np.array(turn_of, np.intp), np.array(first, np.intp)

@@ -16,9 +16,11 @@ Indices = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterances:
-    """N utterances: whose they are, (N,); metrics by name, (N,), NaN where not measured; settings and slices, (N,)."""
+    """N utterances: whose they are and when they came, in Unix seconds; metrics by name, NaN where not measured;
+    settings and slices by name. All (N,)."""
 
     devices: Strings
+    times_s: Floats
     values: Mapping[str, Floats]
     settings: Mapping[str, Strings] = field(default_factory=dict)
     slices: Mapping[str, Strings] = field(default_factory=dict)
@@ -30,6 +32,7 @@ class Utterances:
         """Some of them."""
         return Utterances(
             self.devices[which],
+            self.times_s[which],
             {name: column[which] for name, column in self.values.items()},
             {name: column[which] for name, column in self.settings.items()},
             {name: column[which] for name, column in self.slices.items()},
@@ -45,6 +48,7 @@ def from_rows(
     """The columns of rows of UTTERANCES."""
     return Utterances(
         np.array([str(row["device_id"]) for row in rows], np.str_),
+        np.array([row["arrived_s"] for row in rows], np.float64),
         {metric.name: np.array([metric.of(row) for row in rows], np.float64) for metric in metrics},
         {setting.name: np.array([setting.of(row) for row in rows], np.str_) for setting in settings},
         {name: np.array([row.get(name) or "" for row in rows], np.str_) for name in slices},
@@ -56,6 +60,7 @@ def joined(parts: Sequence[Utterances]) -> Utterances:
     first = parts[0]
     return Utterances(
         np.concatenate([part.devices for part in parts]),
+        np.concatenate([part.times_s for part in parts]),
         {name: np.concatenate([part.values[name] for part in parts]) for name in first.values},
         {name: np.concatenate([part.settings[name] for part in parts]) for name in first.settings},
         {name: np.concatenate([part.slices[name] for part in parts]) for name in first.slices},

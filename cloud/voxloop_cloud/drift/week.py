@@ -105,12 +105,12 @@ class WatchedWeek:
 
     def _open_monitor(self, rows: list[dict[str, Any]]) -> Monitor:
         self._compared_with = len(rows)
-        baseline = Baseline(from_rows(rows), self._config.look_utterances)
-        return Monitor(baseline, plan_for("last week", self._config, len(rows)), self._rng)
+        plan = plan_for("last week", self._config, len(rows))
+        return Monitor(Baseline(from_rows(rows), plan), plan, self._rng)
 
     def _open_label_monitor(self, rows: list[dict[str, Any]]) -> Monitor:
-        baseline = Baseline(labelled(rows), self._config.look_labels, (WORD_ERROR_RATE,), ())
-        return Monitor(baseline, plan_for("labels", self._config, len(rows)), self._rng)
+        plan = plan_for("labels", self._config, len(rows))
+        return Monitor(Baseline(labelled(rows), plan, (WORD_ERROR_RATE,), ()), plan, self._rng)
 
     def _all_utterances(self, from_s: float, to_s: float) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -123,6 +123,7 @@ def labelled(rows: Sequence[dict[str, Any]]) -> Utterances:
     """Word error rates, at most 1, of labelled utterances; those in which nothing is said are right or wrong."""
     return Utterances(
         np.array([row["device_id"] for row in rows], np.str_),
+        np.array([row["arrived_s"] for row in rows], np.float64),
         {WORD_ERROR_RATE.name: np.array([_word_error_rate(row["label"], row["text"]) for row in rows])},
     )
 

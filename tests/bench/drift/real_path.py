@@ -69,6 +69,7 @@ def recognise_session(device: Device, injection: Injection, noise: Pcm, recogniz
     hello = make_hello(settings, device.id)
     shared: Row = {
         "device_id": device.id,
+        "arrived_s": 0.0,  # streams.py says when
         "device_kind": device.kind,
         "app_version": hello.app_version,
         "locale": hello.locale,

@@ -1,7 +1,7 @@
 """Weeks of utterances, drawn again and again from what was recorded: devices that are used unevenly, in sittings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,7 @@ from voxloop_cloud.drift.metric import METRICS, WORD_ERROR_RATE
 from voxloop_cloud.drift.utterances import Indices, Utterances, from_rows
 
 UTTERANCES_A_DAY: Final = 1_000
+SECONDS_A_DAY: Final = 86_400
 WEEK: Final = 7 * UTTERANCES_A_DAY
 
 
@@ -40,6 +41,7 @@ class Recordings:
 
     def __init__(self, rows: dict[str, list[Row]]) -> None:
         metrics = (*METRICS, WORD_ERROR_RATE)
+        self._now_s = 0.0
         self._columns = {name: from_rows(each, metrics) for name, each in rows.items()}
         if "vad" in rows:
             as_before = {column: rows["base"][0][column] for column in ("vad_kind", "vad_version", "vad_threshold")}
@@ -58,10 +60,14 @@ class Recordings:
         lengths = rng.geometric(1.0 / habit.sitting, utterances)
         lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), utterances)) + 1]
         speakers = rng.choice(len(active), len(lengths), p=weights / weights.sum())
+        rests_s = rng.exponential(SECONDS_A_DAY / UTTERANCES_A_DAY, len(lengths)) * lengths
+        starts_s = self._now_s + np.cumsum(rests_s)
+        self._now_s = float(starts_s[-1])
         order = [
             _sitting(active[who], length, habit.repeats, rng) for who, length in zip(speakers, lengths, strict=True)
         ]
-        return self._columns[condition].take(np.concatenate(order)[:utterances])
+        drawn = self._columns[condition].take(np.concatenate(order)[:utterances])
+        return replace(drawn, times_s=np.repeat(starts_s, lengths)[:utterances])
 
 
 def _sitting(rows: Indices, length: int, repeats: float, rng: np.random.Generator) -> Indices:

@@ -40,7 +40,8 @@ class Lab:
     def monitor(self, habit: Habit, rng: np.random.Generator) -> tuple[Monitor, Utterances]:
         """A monitor after a week of nothing, and that week."""
         week = self.recordings.draw("base", WEEK, habit, rng)
-        return Monitor(Baseline(week, self.config.look_utterances), plan_for("last week", self.config, WEEK), rng), week
+        plan = plan_for("last week", self.config, WEEK)
+        return Monitor(Baseline(week, plan), plan, rng), week
 
     def null_week(self, habit: Habit, seed: int) -> tuple[Drift, ...]:
         """All alarms of a week like the one before."""
@@ -73,8 +74,8 @@ class Lab:
         """The same for the word error rate of the utterances that are labelled, counted in labels."""
         rng = np.random.default_rng(seed)
         week = self._labelled("base", habit, WEEK, rng)
-        baseline = Baseline(week, self.config.look_labels, (WORD_ERROR_RATE,), ())
         plan = plan_for("labels", self.config, len(week))
+        baseline = Baseline(week, plan, (WORD_ERROR_RATE,), ())
         monitor = Monitor(baseline, plan, rng)
         monitor.push(self._labelled("base", habit, WEEK // 2, rng))
         for at, part in enumerate(parts_of(self._labelled(condition, habit, WEEK, rng), self.config.look_labels), 1):
@@ -96,4 +97,6 @@ class Lab:
         drawn = self.recordings.draw(condition, utterances, habit, rng)
         has_label = (rng.random(utterances) < LABELLED_RATIO) & ~np.isnan(drawn.values[WORD_ERROR_RATE.name])
         chosen = drawn.take(has_label)
-        return Utterances(chosen.devices, {WORD_ERROR_RATE.name: np.minimum(1.0, chosen.values[WORD_ERROR_RATE.name])})
+        return Utterances(
+            chosen.devices, chosen.times_s, {WORD_ERROR_RATE.name: np.minimum(1.0, chosen.values[WORD_ERROR_RATE.name])}
+        )

@@ -9,12 +9,12 @@ from voxloop_cloud.drift.blame import Blame, blame
 from voxloop_cloud.drift.monitor import Monitor
 from voxloop_cloud.drift.plan import MonitorPlan
 
-PLAN = MonitorPlan(look_utterances=50, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
+PLAN = MonitorPlan(look_utterances=50, turn_s=1_800.0, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
 
 
 def first_blame(shifts: dict[str, float], settings: dict[str, str] | None = None) -> Blame:
     stream = MadeStream(seed=11)
-    monitor = Monitor(Baseline(stream.utterances(3_000), 50), PLAN, np.random.default_rng(0))
+    monitor = Monitor(Baseline(stream.utterances(3_000), PLAN), PLAN, np.random.default_rng(0))
     monitor.push(stream.utterances(500))
     for _ in range(40):
         if found := monitor.push(stream.utterances(50, shifts, settings)):

@@ -11,17 +11,19 @@ from voxloop_cloud.drift.plan import MonitorPlan, plan_for
 from voxloop_cloud.drift.utterances import Utterances
 from voxloop_cloud.drift.verdict import Drift
 
-PLAN = MonitorPlan(look_utterances=50, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
+PLAN = MonitorPlan(look_utterances=50, turn_s=1_800.0, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
 
 
 def watched(stream: MadeStream, plan: MonitorPlan = PLAN) -> Monitor:
-    return Monitor(Baseline(stream.utterances(3_000), plan.look_utterances), plan, np.random.default_rng(0))
+    return Monitor(Baseline(stream.utterances(3_000), plan), plan, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("devices", [3, 30, 300])
 def test_alike_utterances_of_a_device_and_a_sitting_raise_no_more_alarms_than_allowed(devices: int) -> None:
     alpha = 0.2
-    plan = MonitorPlan(look_utterances=50, planned_looks=40, alpha=alpha, tolerance=0.0, least_effect=0.0)
+    plan = MonitorPlan(
+        look_utterances=50, turn_s=1_800.0, planned_looks=40, alpha=alpha, tolerance=0.0, least_effect=0.0
+    )
     alarms = sum(
         bool(watched(stream, plan).push(stream.utterances(2_000)))
         for seed in range(24)
@@ -48,7 +50,7 @@ def test_a_shift_is_found_and_described() -> None:
 
 def test_a_trifle_never_alarms_however_many_utterances_there_are() -> None:
     stream = MadeStream(seed=2, between=0.0, sitting=0.0)
-    monitor = Monitor(Baseline(stream.utterances(4_000), 50), PLAN, np.random.default_rng(0))
+    monitor = Monitor(Baseline(stream.utterances(4_000), PLAN), PLAN, np.random.default_rng(0))
     assert [monitor.push(stream.utterances(2_000, {"snr_db": 0.05})) for _ in range(6)] == [()] * 6
 
 
@@ -74,7 +76,7 @@ def test_new_devices_that_are_like_the_others_are_no_drift() -> None:
     stream = MadeStream(devices=60, seed=5)
     known = stream.utterances(6_000)
     old = known.take(np.array([device < "device-040" for device in known.devices]))
-    monitor = Monitor(Baseline(old, 50), PLAN, np.random.default_rng(0))
+    monitor = Monitor(Baseline(old, PLAN), PLAN, np.random.default_rng(0))
     assert monitor.push(stream.utterances(3_000)) == ()
 
 
@@ -100,8 +102,10 @@ def test_how_utterances_are_cut_makes_no_difference() -> None:
 def test_what_was_not_measured_raises_nothing() -> None:
     stream = MadeStream(seed=8)
     week = stream.utterances(2_000)
-    empty = Utterances(week.devices, {name: np.full(2_000, np.nan) for name in week.values}, week.settings, week.slices)
-    assert Monitor(Baseline(empty, 50), PLAN, np.random.default_rng(0)).push(empty) == ()
+    empty = Utterances(
+        week.devices, week.times_s, {name: np.full(2_000, np.nan) for name in week.values}, week.settings, week.slices
+    )
+    assert Monitor(Baseline(empty, PLAN), PLAN, np.random.default_rng(0)).push(empty) == ()
 
 
 def test_the_shares_of_the_allowed_false_alarms_add_up_to_it() -> None:
