@@ -58,8 +58,13 @@ class Bundle:
     blank_id: int
 
     @property
+    def key(self) -> str:
+        """NAME@VERSION, as policies, tables and metrics have it."""
+        return f"{self.config.name}@{self.config.version}"
+
+    @property
     def label(self) -> str:
-        """Name and version, as metrics and messages have them."""
+        """Name and version, as messages have them."""
         return f"{self.config.name} {self.config.version}"
 
 

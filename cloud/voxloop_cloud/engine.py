@@ -1,19 +1,21 @@
-"""One bundle ready to recognise."""
+"""A bundle ready to recognise, in the one thread that all bundles of a process share."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxloop_cloud.bundle import Bundle, find_bundle, load_bundle
 from voxloop_cloud.hotword_list import HotwordList
+from voxloop_cloud.lane import Lane
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.recognition_thread import RecognitionThread
 from voxloop_cloud.recognizer import Recognizer
-from voxloop_cloud.segment_work import SegmentWork
+from voxloop_cloud.segment_work import SegmentWork, ShadowWork
 from voxloop_proto.errors import ConfigError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -35,13 +37,23 @@ class EngineConfig(BaseModel):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """A bundle, its recognizer, and the thread in which all streams share it."""
+    """A bundle's recognizer, its lane, and the thread in which all streams of a process share what is loaded."""
 
-    bundle: Bundle
     recognizer: Recognizer
+    lane: Lane
     thread: RecognitionThread
+
+    @property
+    def bundle(self) -> Bundle:
+        """What is recognised with."""
+        return self.recognizer.bundle
+
+    @property
+    def key(self) -> str:
+        """NAME@VERSION of the bundle."""
+        return self.bundle.key
 
     async def prepare(self, hotwords: HotwordList) -> "Hotwords | None":
         """Makes a session's hotwords ready, in a thread; None if they have no effect. Raises as Decoding.prepare."""
@@ -52,7 +64,19 @@ class Engine:
 
         Raises UnavailableError when the engine is shutting down.
         """
-        return self.thread.start(SegmentRecognition(self.recognizer, hotwords))
+        return self.thread.start(SegmentRecognition(self.recognizer, hotwords), self.lane)
+
+    def start_shadow(self, hotwords: "Hotwords | None" = None) -> "ShadowWork":
+        """A copy of a segment, recognised when nobody else waits. Raises as `start_segment`."""
+        return self.thread.start_shadow(SegmentRecognition(self.recognizer, hotwords), self.lane)
+
+    async def open_beside(self, path: Path, config: EngineConfig) -> "Engine":
+        """Another bundle in the same thread, loaded meanwhile in one of its own: seconds, if it has a graph.
+
+        Raises as `load_recognizer`.
+        """
+        recognizer = await asyncio.to_thread(load_recognizer, config.model_copy(update={"bundle": str(path)}))
+        return Engine(recognizer, Lane(recognizer, _max_batch(config, recognizer)), self.thread)
 
     def info(self) -> pb.BundleInfo:
         """The bundle as the contract describes it."""
@@ -86,7 +110,7 @@ async def open_engine(config: EngineConfig, recognizer: Recognizer | None = None
     """
     recognizer = recognizer or load_recognizer(config)
     async with RecognitionThread(recognizer, _max_batch(config, recognizer)) as thread:
-        yield Engine(recognizer.bundle, recognizer, thread)
+        yield Engine(recognizer, thread.lane, thread)
 
 
 def _max_batch(config: EngineConfig, recognizer: Recognizer) -> int:

@@ -2,72 +2,125 @@
 
 import threading
 from collections import deque
-from typing import Generic, TypeVar
+from enum import IntEnum, auto
+from typing import Generic, Protocol, TypeVar
 
+from voxloop_cloud.lane import Lane
 from voxloop_proto.errors import UnavailableError
 
-T = TypeVar("T")
+REST_S = 0.001
+"""Before each shadow's window the recognition thread stands still for so long: on a busy core the event loop would not
+come to bring what goes first."""
+
+
+class Rank(IntEnum):
+    """How pressing a stream is, the most pressing first."""
+
+    ENDED = auto()
+    """Its segment has ended: somebody waits for the text."""
+
+    GOING_ON = auto()
+    """Its segment goes on: nobody hears of it before the next window."""
+
+    SHADOW = auto()
+    """A copy, for comparison alone: nobody waits for it."""
+
+
+class InLine(Protocol):
+    """What stands in the queue."""
+
+    @property
+    def lane(self) -> Lane:
+        """Who it can share a batch with."""
+        ...
+
+
+T = TypeVar("T", bound=InLine)
 
 
 class ReadyQueue(Generic[T]):
     """The queue between the event loop, which adds, and the recognition thread, which takes.
 
-    A stream stands in it at most once, so its bound is the number of streams. Sound that comes while its segment goes
-    on is heard again in a window's time at the earliest, so it can wait that long and nobody notices; what follows a
-    segment's end delays its text by as much as it waits. Among equals the order is that of arrival.
+    A stream stands in it at most once, so its bound is the number of streams, and of shadows (routing/shadows.py).
+    Sound that comes while its segment goes on is heard again in a window's time at the earliest, so it can wait that
+    long and nobody notices; what follows a segment's end delays its text by as much as it waits. A shadow is served
+    when nobody else waits. Among equals the order is that of arrival.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
         """Its lock also guards what streams share between the two threads."""
-        self._urgent: deque[T] = deque()
-        self._others: deque[T] = deque()
+        self._lines: dict[Rank, deque[T]] = {rank: deque() for rank in Rank}
+        self._ended, self._going_on, self._shadows = self._lines.values()
         self._closed = False
 
     def __len__(self) -> int:
-        """Streams that wait."""
-        return len(self._urgent) + len(self._others)
+        """Streams that wait, without shadows."""
+        return len(self._ended) + len(self._going_on)
 
-    def add(self, item: T, *, urgent: bool) -> None:
-        """Puts a stream at the end of its kind. Raises UnavailableError once the queue is closed."""
+    def add(self, item: T, rank: Rank) -> None:
+        """Puts a stream at the end of its rank. Raises UnavailableError once the queue is closed."""
         with self.changed:
             if self._closed:
                 raise closing()
-            (self._urgent if urgent else self._others).append(item)
+            self._lines[rank].append(item)
             self.changed.notify()
 
     def hurry(self, item: T) -> None:
-        """Somebody waits for this stream now: if it is in line, it goes to the end of those that are urgent."""
+        """Somebody waits for this stream now: if it is in line, it goes to the end of those that have ended."""
         with self.changed:
-            if item in self._others:
-                self._others.remove(item)
-                self._urgent.append(item)
+            if item in self._going_on:
+                self._going_on.remove(item)
+                self._ended.append(item)
 
     def discard(self, item: T) -> None:
         """Takes a stream out, if it waits."""
         with self.changed:
-            for waiting in (self._urgent, self._others):
+            for waiting in self._lines.values():
                 if item in waiting:
                     waiting.remove(item)
 
-    def take(self, at_most: int) -> list[T]:
-        """The next streams, up to so many; waits until there is one. Empty once the queue is closed."""
+    def take(self) -> list[T]:
+        """The next streams, all of one lane and as many as that takes; waits until there is one.
+
+        A shadow comes alone, and after a rest: whoever arrives while it is recognised waits for one window at most.
+        Empty once the queue is closed.
+        """
         with self.changed:
-            self.changed.wait_for(lambda: self._closed or self._urgent or self._others)
+            while not self._is_wanted():
+                self.changed.wait_for(lambda: self._is_wanted() or self._shadows)
+                if not self.changed.wait_for(self._is_wanted, REST_S) and self._shadows:
+                    return [self._shadows.popleft()]
             if self._closed:
                 return []
-            count = min(at_most, len(self))
-            return [(self._urgent or self._others).popleft() for _ in range(count)]
+            batch = [(self._ended or self._going_on).popleft()]
+            for line in (self._ended, self._going_on):
+                _draw(line, batch)
+            return batch
+
+    def _is_wanted(self) -> bool:
+        """Whether there is something better to do than to serve a shadow."""
+        return bool(self._closed or self._ended or self._going_on)
 
     def close(self) -> list[T]:
         """Ends all waiting; returns whoever was still in the queue."""
         with self.changed:
-            left = [*self._urgent, *self._others]
-            self._urgent.clear()
-            self._others.clear()
+            left = [item for line in self._lines.values() for item in line]
+            for line in self._lines.values():
+                line.clear()
             self._closed = True
             self.changed.notify_all()
         return left
+
+
+def _draw(line: deque[T], batch: list[T]) -> None:
+    """Moves those of the batch's lane into it until it is full; the others stay as they stand."""
+    lane = batch[0].lane
+    passed_over: list[T] = []
+    while line and len(batch) < lane.max_batch:
+        item = line.popleft()
+        (batch if item.lane is lane else passed_over).append(item)
+    line.extendleft(reversed(passed_over))
 
 
 def closing() -> UnavailableError:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voxloop_cloud.decoder import Decoded, DecodedWord, Hypothesis, LogProbs
+from voxloop_cloud.feature_statistics import FeatureStatistics, FeatureSummary
 from voxloop_cloud.features import Features, FeatureStream
 from voxloop_cloud.recognizer import Recognizer, State
 from voxloop_proto.audio import Pcm, samples_to_ms
@@ -43,6 +44,7 @@ class SegmentRecognition:
         self._decoder = recognizer.decoding.start(hotwords)
         self._state = recognizer.start()
         self._window: Features | None = None
+        self._statistics = FeatureStatistics()
         self._steps = 0
         self._recognized_frames = 0
         self._segment_frames: int | None = None
@@ -91,8 +93,15 @@ class SegmentRecognition:
             start_s = self._clock()
             self._features.drop_before(frames.start)
             self._window = self._features.window(frames.start, len(frames))
+            self._statistics.add(self._window[: self._own_frames(frames)])
             self._features_s += self._clock() - start_s
         return self._window
+
+    def _own_frames(self, frames: range) -> int:
+        """How many of a window's frames no other window begins with and no padding made."""
+        following = self._windows.frames_of(self._steps + 1, None)
+        stop = frames.stop if following is None else following.start
+        return max(0, (stop if self._segment_frames is None else min(stop, self._segment_frames)) - frames.start)
 
     def take(self, log_probs: LogProbs, state: State, *, busy_ms: float = 0.0, waited_ms: float = 0.0) -> None:
         """What the recognizer made of the window: log-probabilities (T', V), the next state, and what it took."""
@@ -129,6 +138,10 @@ class SegmentRecognition:
         decoded = replace(decoded, words=tuple(_cut_off(word, end_ms) for word in decoded.words))
         self._decoder_s += self._clock() - start_s
         return decoded
+
+    def feature_summary(self) -> FeatureSummary | None:
+        """What the features of all windows so far were like; None if there was none."""
+        return self._statistics.summary()
 
     def timings(self) -> tuple[StageTiming, ...]:
         """What this segment took so far."""

@@ -5,30 +5,19 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import structlog
 
 from voxloop_cloud.features import Features
+from voxloop_cloud.lane import Lane, Steps
 from voxloop_cloud.ready_queue import ReadyQueue, closing
 from voxloop_cloud.recognition import SegmentRecognition
-from voxloop_cloud.recognizer import State
-from voxloop_cloud.segment_work import Outcome, SegmentWork, Step
+from voxloop_cloud.segment_work import Outcome, SegmentWork, ShadowWork, Step
 from voxloop_proto.errors import ModelError, VoxloopError
 
 _log = structlog.get_logger()
-
-
-class Steps(Protocol):
-    """What the thread needs of a recognizer."""
-
-    def step(
-        self, states: Sequence[State], windows: npt.NDArray[np.float32], *, used_up: bool = False
-    ) -> tuple[npt.NDArray[np.float32], list[State]]:
-        """The next windows of B streams, recognised; used_up: nobody needs the given states any more."""
-        ...
 
 
 class RecognitionThread:
@@ -38,20 +27,27 @@ class RecognitionThread:
     for company: a batch is who is there when the thread is free, which under load is many, and at rest one.
     A batch that fails in the model fails its own segments alone, a stream that fails by itself only that one. Leaving
     the block fails what waits with UnavailableError; what is being recognised is finished first.
+
+    Several bundles may be in use. A batch is of one of them, of whoever is first in line.
     """
 
     def __init__(self, recognizer: Steps, max_batch: int = 8) -> None:
-        """max_batch: windows recognised in one step."""
-        self._recognizer = recognizer
-        self._max_batch = max_batch
+        """recognizer: of segments that do not name their own. max_batch: windows recognised in one step."""
+        self.lane = Lane(recognizer, max_batch)
         self._queue: ReadyQueue[SegmentWork] = ReadyQueue()
         self._is_open = False
 
-    def start(self, recognition: SegmentRecognition) -> SegmentWork:
-        """A new segment. Raises UnavailableError outside of the block."""
+    def start(self, recognition: SegmentRecognition, lane: Lane | None = None) -> SegmentWork:
+        """A new segment. lane: of its bundle, if that is another. Raises UnavailableError outside of the block."""
         if not self._is_open:
             raise closing()
-        return SegmentWork(recognition, self._queue)
+        return SegmentWork(recognition, lane or self.lane, self._queue)
+
+    def start_shadow(self, recognition: SegmentRecognition, lane: Lane) -> ShadowWork:
+        """A copy of a segment, recognised when nobody else waits. Raises UnavailableError outside of the block."""
+        if not self._is_open:
+            raise closing()
+        return ShadowWork(recognition, lane, self._queue)
 
     @property
     def waiting(self) -> int:
@@ -74,13 +70,13 @@ class RecognitionThread:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        while works := self._queue.take(self._max_batch):
+        while works := self._queue.take():
             outcomes = [outcome for outcome in self._turn(works) if outcome is not None]
             if outcomes:
                 self._loop.call_soon_threadsafe(_tell, outcomes)
 
     def _turn(self, works: Sequence[SegmentWork]) -> list[Outcome | None]:
-        """One window of each stream."""
+        """One window of each stream, all of one lane."""
         outcomes: list[Outcome | None] = []
         ready: list[tuple[SegmentWork, Features]] = []
         for work in works:
@@ -97,9 +93,10 @@ class RecognitionThread:
 
     def _step(self, ready: Sequence[tuple[SegmentWork, Features]]) -> list[Outcome | None]:
         start_s = time.perf_counter()
+        recognizer = ready[0][0].lane.recognizer
         windows = ready[0][1][None] if len(ready) == 1 else np.stack([window for _, window in ready])
         try:
-            log_probs, states = self._recognizer.step([work.state for work, _ in ready], windows, used_up=True)
+            log_probs, states = recognizer.step([work.state for work, _ in ready], windows, used_up=True)
         except Exception as error:  # noqa: BLE001 (the batch's boundary: the others go on)
             failure = _failure(error, "recognizer", batch_size=len(ready))
             return [work.fail(type(failure)(failure.message)) for work, _ in ready]

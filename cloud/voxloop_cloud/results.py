@@ -17,32 +17,49 @@ class ResultsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_sessions: int = Field(10_000, ge=1, description="most sessions; the least recently opened goes first")
+    max_sessions: int = Field(10_000, ge=1, description="most sessions; the least recently used goes first")
     max_transcripts: int = Field(64, ge=1, description="most transcripts of a session; the oldest goes first")
-    keep_ms: int = Field(86_400_000, ge=1_000, description="time that a session is remembered after it was last used")
+    keep_ms: int = Field(900_000, ge=1_000, description="time that a session is remembered after it was last used")
 
 
 @dataclass(slots=True)
 class SessionResults:
-    """The transcripts of one session, the newest last; bounded."""
+    """The transcripts of one session, the newest last; bounded. Held as bytes, a fifth of what messages take.
+
+    on_use: called when it is used.
+    """
 
     device_id: str
     resume_token: str
     max_transcripts: int
-    used_s: float
-    clock: Callable[[], float]
-    transcripts: OrderedDict[int, pb.Transcript] = field(default_factory=OrderedDict)
+    on_use: Callable[[], None]
+    used_s: float = 0.0
+    _transcripts: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
+
+    @property
+    def segments(self) -> list[int]:
+        """Those whose transcripts are held, the oldest first."""
+        return list(self._transcripts)
 
     def keep(self, transcript: pb.Transcript) -> None:
         """Adds a transcript; the oldest is dropped when there are too many."""
-        self.used_s = self.clock()
-        self.transcripts[transcript.segment_id] = transcript
-        while len(self.transcripts) > self.max_transcripts:
-            self.transcripts.popitem(last=False)
+        self.on_use()
+        self._transcripts[transcript.segment_id] = transcript.SerializeToString()
+        while len(self._transcripts) > self.max_transcripts:
+            self._transcripts.popitem(last=False)
+
+    def find(self, segment_id: int) -> pb.Transcript | None:
+        """The transcript of a segment, if it is held."""
+        held = self._transcripts.get(segment_id)
+        return None if held is None else pb.Transcript.FromString(held)
+
+    def forget(self) -> None:
+        """Drops them all."""
+        self._transcripts.clear()
 
 
 class ResultStore:
-    """The sessions of this process, the least recently opened dropped first.
+    """The sessions of this process, the least recently used dropped first.
 
     A device keeps a segment until it is answered, and gives each one's text once, so what is dropped here is only ever
     recognised again: never lost, and never given twice.
@@ -70,20 +87,33 @@ class ResultStore:
                 f"session {hello.session_id} is already known here, and the resume token is not its own; "
                 "resume with the token of the last Welcome, or choose a new session id"
             )
-        known.used_s = self._clock()
-        self._sessions.move_to_end(hello.session_id)
+        known.on_use()
         return known
 
+    def forget(self, is_one: Callable[[str], bool]) -> None:
+        """Forgets what was said in the sessions of such devices, by their ids; the sessions go on."""
+        for results in self._sessions.values():
+            if is_one(results.device_id):
+                results.forget()
+
     def _add(self, hello: pb.Hello) -> SessionResults:
+        session_id = hello.session_id
         token = hello.resume_token or secrets.token_urlsafe(16)
-        results = SessionResults(hello.device_id, token, self._config.max_transcripts, self._clock(), self._clock)
-        self._sessions[hello.session_id] = results
-        while len(self._sessions) > self._config.max_sessions:
-            self._sessions.popitem(last=False)
+        results = SessionResults(
+            hello.device_id, token, self._config.max_transcripts, on_use=lambda: self._use(session_id, results)
+        )
+        results.on_use()
         return results
 
+    def _use(self, session_id: str, results: SessionResults) -> None:
+        """Puts it behind all others; one that is open but was dropped meanwhile comes back."""
+        results.used_s = self._clock()
+        self._sessions.setdefault(session_id, results)
+        self._sessions.move_to_end(session_id)
+        while len(self._sessions) > self._config.max_sessions:
+            self._sessions.popitem(last=False)
+
     def _forget_old(self) -> None:
-        """Looks at the least recently opened alone: one that is in use holds up those after it, within the count."""
         oldest_s = self._clock() - self._config.keep_ms / 1000.0
         while self._sessions and next(iter(self._sessions.values())).used_s < oldest_s:
             self._sessions.popitem(last=False)

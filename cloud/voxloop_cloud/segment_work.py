@@ -5,8 +5,10 @@ import time
 from typing import NamedTuple, TypeAlias
 
 from voxloop_cloud.decoder import Decoded, Hypothesis, LogProbs
+from voxloop_cloud.feature_statistics import FeatureSummary
 from voxloop_cloud.features import Features
-from voxloop_cloud.ready_queue import ReadyQueue
+from voxloop_cloud.lane import Lane
+from voxloop_cloud.ready_queue import Rank, ReadyQueue
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.recognizer import State
 from voxloop_proto.audio import Pcm
@@ -38,7 +40,9 @@ class SegmentWork:
     The recognition thread's side: `absorb`, `take`, `settle`, `fail`. They share only what the queue's lock guards.
     """
 
-    def __init__(self, recognition: SegmentRecognition, queue: "ReadyQueue[SegmentWork]") -> None:
+    def __init__(self, recognition: SegmentRecognition, lane: Lane, queue: "ReadyQueue[SegmentWork]") -> None:
+        """lane: the recognizer that the recognition is for."""
+        self.lane = lane
         self._recognition = recognition
         self._queue = queue
         self._inbox: list[Pcm] = []
@@ -112,6 +116,10 @@ class SegmentWork:
         """Time of each stage on this segment, in the order in which sound passes them."""
         return self._recognition.timings()
 
+    def feature_summary(self) -> FeatureSummary | None:
+        """What the segment's features were like; to be asked once it has ended."""
+        return self._recognition.feature_summary()
+
     # The recognition thread's side
 
     @property
@@ -122,8 +130,7 @@ class SegmentWork:
     def absorb(self) -> Features | None:
         """Listens to what has come; returns the next window, (window_frames, mel_bins) float32, or None."""
         with self._queue.changed:
-            inbox, self._inbox, self._inbox_samples = self._inbox, [], 0
-            ended = self._ended
+            inbox, ended = self._take_inbox(), self._ended and not self._inbox
         self._waited_ms = (time.perf_counter() - self._ready_since_s) * 1000.0
         for pcm in inbox:
             self._recognition.push(pcm)
@@ -156,6 +163,14 @@ class SegmentWork:
             self._failure = error
             return self._tell(error)
 
+    def _take_inbox(self) -> list[Pcm]:
+        """What is listened to in this turn: all that came."""
+        inbox, self._inbox, self._inbox_samples = self._inbox, [], 0
+        return inbox
+
+    def _rank(self) -> Rank:
+        return Rank.ENDED if self._ended else Rank.GOING_ON
+
     def _has_more(self) -> bool:
         if self._ended:
             return not self._recognition.finished
@@ -172,6 +187,26 @@ class SegmentWork:
         if not self._is_busy:
             self._is_busy = True
             self._ready_since_s = time.perf_counter()
-            self._queue.add(self, urgent=self._ended)
-        elif self._ended:
+            self._queue.add(self, self._rank())
+        elif self._rank() is Rank.ENDED:
             self._queue.hurry(self)
+
+
+class ShadowWork(SegmentWork):
+    """A copy of a segment that another bundle hears when nobody waits, in turns of a window each.
+
+    Nobody hears of its text but whoever compares, so it may wait, and is never ahead of a stream.
+    """
+
+    def _take_inbox(self) -> list[Pcm]:
+        """Enough for the next window: the features of a whole segment at once would hold up whoever comes then."""
+        inbox: list[Pcm] = []
+        missing = self._recognition.wanted_samples()
+        while self._inbox and missing > 0:
+            inbox.append(self._inbox.pop(0))
+            self._inbox_samples -= inbox[-1].size
+            missing -= inbox[-1].size
+        return inbox
+
+    def _rank(self) -> Rank:
+        return Rank.SHADOW

@@ -4,32 +4,57 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import CollectorRegistry
 from pydantic import Field, field_validator
 
 from voxloop_cloud.admission import Admission, Capacity, Place
+from voxloop_cloud.alarms.config import AlarmsConfig
+from voxloop_cloud.conversation import converse
+from voxloop_cloud.drift.drift_config import DriftConfig
+from voxloop_cloud.drift.watching import watching_drift
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits, check_names
 from voxloop_cloud.message_limits import check_lengths
+from voxloop_cloud.metrics.ears import Ears
+from voxloop_cloud.metrics.figures import Figures
+from voxloop_cloud.metrics.metrics_config import MetricsConfig
+from voxloop_cloud.metrics.parts import watch_parts
+from voxloop_cloud.metrics.pulse import taking_pulse
+from voxloop_cloud.metrics.spans import open_spans
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.rollout.awaited import Awaited
+from voxloop_cloud.rollout.config import RolloutConfig
+from voxloop_cloud.rollout.rollout import open_rollout
+from voxloop_cloud.routing.admin_service import AdminServicer
+from voxloop_cloud.routing.routing import Routing, RoutingConfig, open_routing
 from voxloop_cloud.security.access import AccessConfig, open_access
-from voxloop_cloud.security.authentication import check_owner
+from voxloop_cloud.security.authentication import admin_name, check_owner
 from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.session import Session
+from voxloop_cloud.store.store_config import StoreConfig
 from voxloop_proto import __version__
+from voxloop_proto.address import is_loopback
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.contract import RETRY_AFTER_METADATA_KEY, SCHEMA_VERSION
 from voxloop_proto.errors import ConfigError, ContractError, ModelError, VoxloopError, row_of
 from voxloop_proto.process import resident_bytes
+from voxloop_proto.v1 import admin_pb2, admin_pb2_grpc
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1 import voxloop_pb2_grpc as pb_grpc
+
+if TYPE_CHECKING:  # at run time only servers with a store load SQLAlchemy
+    from voxloop_cloud.records.records import Records
+    from voxloop_cloud.rollout.review_desk import ReviewDesk
 
 SPARE_CALLS = 100
 """Calls beyond open sessions that are taken at once: health, info, and sessions to be refused with a reason."""
@@ -37,6 +62,7 @@ SPARE_CALLS = 100
 _ADDRESS = re.compile(r"(\[[0-9A-Za-z:.%]+\]|[^\s:/\[\]]+):(\d{1,5})", re.ASCII)
 _LAST_PORT = 65_535
 _SERVICE_NAME = pb.DESCRIPTOR.services_by_name["SpeechService"].full_name
+_ADMIN_NAME = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name
 _log = structlog.get_logger("voxloop.server")
 
 
@@ -61,6 +87,12 @@ class ServerConfig(AccessConfig):
     limits: Limits = Field(default_factory=Limits)
     results: ResultsConfig = Field(default_factory=ResultsConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
+    store: StoreConfig = Field(default_factory=StoreConfig)
+    routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    rollout: RolloutConfig = Field(default_factory=RolloutConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
+    alarms: AlarmsConfig = Field(default_factory=AlarmsConfig)
+    drift: DriftConfig = Field(default_factory=DriftConfig)
 
     @property
     def streams_per_worker(self) -> int | None:
@@ -78,12 +110,31 @@ class ServerConfig(AccessConfig):
 
 
 class SpeechServicer(pb_grpc.SpeechServiceServicer):
-    """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED until there is a store behind them."""
+    """The service of the contract. Feedback and Erase are answered UNIMPLEMENTED where nothing is kept."""
 
-    def __init__(self, engine: Engine, config: ServerConfig) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        routing: Routing,
+        config: ServerConfig,
+        figures: Figures,
+        records: "Records | None" = None,
+        reviews: "ReviewDesk | None" = None,
+    ) -> None:
+        """routing: over the engine and others. figures: of what happens here.
+
+        records: of what is heard; None if nothing is kept. reviews: where people are asked; None if they cannot be.
+        """
         self._engine = engine
+        self._routing = routing
         self._config = config
         self._store = ResultStore(config.results)
+        self._figures = figures
+        self._records = records
+        self._reviews = reviews
+        self.ears = Ears(figures, records)
+        if records is not None:
+            records.listeners.on_erased.append(self._forget)
         self._rates = DeviceRates(config.limits)
         self._admission = Admission(
             Capacity(config.max_sessions, config.limits.max_sessions_per_device, config.streams_per_worker)
@@ -100,24 +151,31 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         def admit(device_id: str) -> None:
             check_owner(device_id)
             place.enter(device_id)
+            self._figures.opened()
 
-        session = Session(self._engine, self._store, self._config.limits, admit, self._rates, place)
+        def feel(hello: pb.Hello, said: pb.Heartbeat) -> None:
+            self._figures.heartbeat(id(place), hello, said)
+
+        awaited = Awaited(self._reviews) if self._reviews else None
+        session = Session(
+            self._routing.router, self._store, self._config.limits, admit, self._rates, place, self.ears, feel, awaited
+        )
         try:
             requests = aiter(request_iterator)
             request = await _first(requests, self._config.hello_timeout_ms)
-            while request is not None:
-                async for response in session.answer(request):
+            async with aclosing(converse(session, requests, request)) as responses:
+                async for response in responses:
                     with _patience(self._config.unread_timeout_ms):
                         yield response
-                request = await anext(requests, None)
         except VoxloopError as error:
-            await _abort(context, error, session)
+            await self._abort(context, error, session)
         except Exception:  # noqa: BLE001 (the session's boundary)
             _log.exception("session.crashed", session=session.hello.session_id)
-            await _abort(context, ModelError("the server failed at this session; see its log"), session)
+            await self._abort(context, ModelError("the server failed at this session; see its log"), session)
         finally:
             session.close()
             place.leave()
+            self._figures.fleet.leave(id(place))
             _log.info(
                 "session.closed",
                 session=session.hello.session_id,
@@ -131,26 +189,41 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         request: pb.FeedbackRequest,
         context: "grpc.aio.ServicerContext[pb.FeedbackRequest, pb.FeedbackResponse]",
     ) -> pb.FeedbackResponse:
-        """Not there yet: nothing is stored that feedback could be filed with. A device speaks of itself alone."""
+        """Files what a user did with a transcript; a device speaks of its own alone."""
         try:
             check_names(device_id=request.device_id, session_id=request.session_id)
             check_lengths(request)
             check_owner(request.device_id)
+            self._rates.of(request.device_id).take_message(request.ByteSize(), self._rates.clock())
+            if self._records is not None and await self._records.feedback(request):
+                return pb.FeedbackResponse()
         except VoxloopError as error:
-            await context.abort(row_of(error).status, error.message)
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback")
+            await context.abort(row_of(error).status, error.message, _retry_after(error))
+        if self._records is None:
+            await context.abort(
+                grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so it takes no feedback"
+            )
+        await context.abort(
+            grpc.StatusCode.NOT_FOUND,
+            f"there is no segment {request.segment_id} of session {request.session_id} of device {request.device_id} "
+            "here: it was never answered, is older than is kept, or was erased; check all three",
+        )
 
     async def Erase(  # noqa: N802 (the name is the contract's)
         self,
         request: pb.EraseRequest,
         context: "grpc.aio.ServicerContext[pb.EraseRequest, pb.EraseResponse]",
     ) -> pb.EraseResponse:
-        """Not there yet: nothing is stored that could be erased. A device erases what is its own alone."""
+        """Erases all that is kept of a device; a device erases its own alone. Twice is as good as once."""
         try:
             check_names(device_id=request.device_id)
             check_owner(request.device_id)
+            self._rates.of(request.device_id).take_message(request.ByteSize(), self._rates.clock())
+            if self._records is not None:
+                erased = await self._records.erase(request.device_id)
+                return pb.EraseResponse(erased_utterances=erased.utterances, erased_bytes=erased.bytes)
         except VoxloopError as error:
-            await context.abort(row_of(error).status, error.message)
+            await context.abort(row_of(error).status, error.message, _retry_after(error))
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server keeps no utterances, so there is none to erase")
 
     async def GetServerInfo(  # noqa: N802 (the name is the contract's)
@@ -162,12 +235,34 @@ class SpeechServicer(pb_grpc.SpeechServiceServicer):
         return pb.GetServerInfoResponse(
             server_version=__version__,
             schema_version=SCHEMA_VERSION,
-            bundles=[self._engine.info()],
+            bundles=[engine.info() for engine in self._routing.router.engines],
             limits=self._config.limits.to_wire(),
             open_sessions=self._admission.open_sessions,
             cpu_s=time.process_time(),
             resident_bytes=resident_bytes(),
         )
+
+    async def _abort(
+        self,
+        context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
+        error: VoxloopError,
+        session: Session,
+    ) -> None:
+        _log.warning("session.refused", session=session.hello.session_id, error=error.message)
+        self._figures.refused(error)
+        await context.abort(row_of(error).status, error.message, _retry_after(error))
+
+    def show(self, figures: Figures) -> None:
+        """How many are here, and how many may be."""
+        figures.show("voxloop_server_open_sessions", self._admission.open_sessions)
+        figures.show("voxloop_server_most_sessions", self._config.max_sessions)
+        figures.show("voxloop_server_speaking_streams", self._admission.speaking(time.monotonic()))
+        figures.show("voxloop_server_most_streams", self._config.streams_per_worker or 0)
+        figures.show("voxloop_queue_waiting_windows", self._engine.thread.waiting)
+
+    def _forget(self, device: str) -> None:
+        """What is remembered for devices that come back goes, too. device: its digest."""
+        self._store.forget(lambda device_id: device_digest(device_id) == device)
 
 
 @contextmanager
@@ -191,41 +286,71 @@ async def _first(requests: AsyncIterator[pb.RecognizeRequest], timeout_ms: int) 
         raise ContractError(f"no Hello within {timeout_ms} ms; it is the first message of a session") from None
 
 
-async def _abort(
-    context: "grpc.aio.ServicerContext[pb.RecognizeRequest, pb.RecognizeResponse]",
-    error: VoxloopError,
-    session: Session,
-) -> None:
-    _log.warning("session.refused", session=session.hello.session_id, error=error.message)
-    metadata = ((RETRY_AFTER_METADATA_KEY, str(error.retry_after_ms)),) if error.retry_after_ms else ()
-    await context.abort(row_of(error).status, error.message, metadata)
+def _retry_after(error: VoxloopError) -> tuple[tuple[str, str], ...]:
+    """When to come again, as trailing metadata; empty if it is not known."""
+    return ((RETRY_AFTER_METADATA_KEY, str(error.retry_after_ms)),) if error.retry_after_ms else ()
 
 
 @asynccontextmanager
 async def open_server(
-    config: ServerConfig, stop_now: asyncio.Event | None = None, recognizer: Recognizer | None = None
+    config: ServerConfig,
+    stop_now: asyncio.Event | None = None,
+    recognizer: Recognizer | None = None,
+    figures: Figures | None = None,
 ) -> AsyncIterator[str]:
     """A running server; gives the address that it listens on. Leaving the block drains it, until stop_now is set.
 
-    recognizer: of the configured bundle, if it is loaded already. Raises ConfigError for an address that cannot be had,
-    and what `open_engine` raises.
+    recognizer: of the configured bundle, if it is loaded already. figures: that somebody reads.
+    Raises ConfigError for an address that cannot be had, and what `open_engine` raises.
     """
-    async with open_access(config, config.listen) as access, open_engine(config.engine, recognizer) as engine:
+    figures = figures or Figures(CollectorRegistry())
+    async with (
+        open_access(config, config.listen) as access,
+        _open_records(config.store) as records,
+        open_engine(config.engine, recognizer) as engine,
+        open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
+        open_spans(config.metrics.otlp) as spans,
+        open_rollout(config.rollout, routing, records) as reviews,
+        watching_drift(config.drift, records.engine if records else None, engine.bundle),
+    ):
         most = config.max_sessions + SPARE_CALLS
         gates = [access.gate] if access.gate else []
         server = grpc.aio.server(interceptors=gates, options=_options(config), maximum_concurrent_rpcs=most)
-        pb_grpc.add_SpeechServiceServicer_to_server(SpeechServicer(engine, config), server)
+        servicer = SpeechServicer(engine, routing, config, figures, records, reviews)
+        if spans is not None:
+            servicer.ears.listeners.append(spans.hear)
+        pb_grpc.add_SpeechServiceServicer_to_server(servicer, server)
+        asks_nobody = access.gate is None and is_loopback(config.listen)
+        admin = AdminServicer(routing, lambda claimed: admin_name(claimed, asks_nobody), access.audit)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-        reflection.enable_server_reflection((_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        names = (_SERVICE_NAME, _ADMIN_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
         address = _bind(server, config.listen, access.credentials)
         await server.start()
         for service in ("", _SERVICE_NAME):
             await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
+        readers = watch_parts(figures, servicer.show, routing.shadows, access.gate, records)
         try:
-            yield address
+            async with taking_pulse(figures, readers):
+                yield address
         finally:
+            if reviews is not None:
+                reviews.give_up()
             await asyncio.shield(_drain(server, health_servicer, config, stop_now or asyncio.Event()))
+
+
+@asynccontextmanager
+async def _open_records(config: StoreConfig) -> AsyncIterator["Records | None"]:
+    """Of what is heard, if the settings say that it is kept. What waits is written when the block is left."""
+    if not config.is_on:
+        yield None
+        return
+    from voxloop_cloud.records.records import open_records  # noqa: PLC0415 (without a store nothing loads SQLAlchemy)
+
+    async with open_records(config) as records:
+        yield records
 
 
 async def _drain(

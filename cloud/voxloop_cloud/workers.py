@@ -27,9 +27,10 @@ QUICK_DEATH_S = 5.0
 _POLL_S = 0.1
 _log = structlog.get_logger("voxloop.workers")
 
-Serve = Callable[[int, Callable[[], None]], None]
-"""What a worker does: serves until a signal asks it to stop or the file with this number ends, which is when its parent
-does, however that dies; and calls its second argument once it takes calls."""
+Serve = Callable[[int, int, Callable[[], None]], None]
+"""What a worker does. Its place is a number below the count of workers, which whoever replaces it has after it.
+It serves until a signal asks it to stop or the file with the second number ends, which is when its parent does, however
+that dies; and calls the third argument once it takes calls."""
 
 
 @contextmanager
@@ -63,7 +64,8 @@ class Workers:
 
     serve: Serve
     count: int
-    _began_s: dict[int, float] = field(default_factory=dict)  # by process id
+    on_end: Callable[[int], None] = lambda _: None  # is told the place of one that has ended, before it is replaced
+    _began: dict[int, tuple[int, float]] = field(default_factory=dict)  # by process id: its place, when it began
     _is_stopping: bool = False
     _ready: tuple[int, int] = (-1, -1)
     _alive: tuple[int, int] = (-1, -1)
@@ -73,8 +75,8 @@ class Workers:
         self._ready, self._alive = os.pipe(), os.pipe()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._pass_on)
-        for _ in range(self.count):
-            self._fork()
+        for place in range(self.count):
+            self._fork(place)
         failed = self._await_ready()
         if failed is not None:
             self._pass_on(signal.SIGTERM)
@@ -83,15 +85,15 @@ class Workers:
         code = self._await_end()
         return code if failed is None else failed
 
-    def _fork(self) -> None:
+    def _fork(self, place: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         process = os.fork()
         if process == 0:
-            self._become_worker()
-        self._began_s[process] = time.monotonic()
+            self._become_worker(place)
+        self._began[process] = (place, time.monotonic())
 
-    def _become_worker(self) -> None:
+    def _become_worker(self, place: int) -> None:
         """Never returns. A session of its own, so that Ctrl-C reaches the parent alone, which passes it on."""
         code = 1
         try:
@@ -99,7 +101,7 @@ class Workers:
             os.close(self._alive[1])
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_DFL)
-            self.serve(self._alive[0], self._say_ready)
+            self.serve(place, self._alive[0], self._say_ready)
             code = 0
         except VoxloopError as error:
             print(f"voxloop: {error.message}", file=sys.stderr)  # noqa: T201 (a worker's last words)
@@ -121,16 +123,20 @@ class Workers:
             if select.select([self._ready[0]], [], [], _POLL_S)[0]:
                 missing -= len(os.read(self._ready[0], missing))
             process, status = os.waitpid(-1, os.WNOHANG)
-            if process:
-                del self._began_s[process]
+            if process in self._began:  # the console is a child, too
+                del self._began[process]
                 return os.waitstatus_to_exitcode(status)
         return None
 
     def _await_end(self) -> int:
         worst = 0
-        while self._began_s:
+        while self._began:
             process, status = os.waitpid(-1, 0)
-            lived_s = time.monotonic() - self._began_s.pop(process)
+            if process not in self._began:
+                continue
+            place, began_s = self._began.pop(process)
+            lived_s = time.monotonic() - began_s
+            self.on_end(place)
             code = os.waitstatus_to_exitcode(status)
             if code == 0 or self._is_stopping:
                 worst = worst or code
@@ -138,11 +144,11 @@ class Workers:
             _log.error("worker.died", process=process, exit_code=code, lived_s=round(lived_s, 1))
             time.sleep(max(0.0, QUICK_DEATH_S - lived_s))
             if not self._is_stopping:
-                self._fork()
+                self._fork(place)
         return worst
 
     def _pass_on(self, number: int, _frame: FrameType | None = None) -> None:
         self._is_stopping = True
-        for process in list(self._began_s):
+        for process in list(self._began):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, number)

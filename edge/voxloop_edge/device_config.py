@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from voxloop_edge.client_config import ClientConfig
+from voxloop_edge.metrics.metrics_config import MetricsConfig
 from voxloop_edge.pipeline import EdgeConfig
 from voxloop_edge.spool_config import SpoolConfig
 
@@ -42,6 +43,7 @@ class DeviceConfig(EdgeConfig):
     consent: ConsentConfig = Field(default_factory=ConsentConfig)
     client: ClientConfig = Field(default_factory=ClientConfig)
     spool: SpoolConfig = Field(default_factory=SpoolConfig)
+    metrics: MetricsConfig = Field(default_factory=MetricsConfig)
     transcripts: Path | None = Field(None, description="journal of transcripts, a JSON line each (listen and upload)")
 
     @field_validator("hotwords_only")

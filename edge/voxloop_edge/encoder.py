@@ -20,7 +20,7 @@ class EncoderConfig(BaseModel):
 
     codec: Literal["pcm16", "opus"] = Field("pcm16", description="pcm16 (256 kbit/s) or opus (needs libopus)")
     payload_ms: int = Field(200, ge=20, le=1000, description="sound in one message, in ms; a multiple of 20")
-    bitrate_bps: int = Field(26_000, ge=6_000, le=128_000, description="opus: bit rate, in bits per second")
+    bitrate_bps: int = Field(27_000, ge=6_000, le=128_000, description="opus: bit rate, in bits per second")
     complexity: int = Field(5, ge=0, le=10, description="opus: 0 costs least CPU, 10 sounds best")
 
 
@@ -71,7 +71,7 @@ class OpusEncoder:
     Raises ConfigError if the library is missing.
     """
 
-    def __init__(self, bitrate_bps: int = 26_000, complexity: int = 5, payload_ms: int = 200) -> None:
+    def __init__(self, bitrate_bps: int = 27_000, complexity: int = 5, payload_ms: int = 200) -> None:
         self._packets = OpusPackets(bitrate_bps, complexity)
         self._payload_samples = max(1, ms_to_samples(payload_ms) // OPUS_PACKET_SAMPLES) * OPUS_PACKET_SAMPLES
         self._waiting = _Waiting()

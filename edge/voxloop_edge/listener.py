@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from voxloop_edge.channel import open_channel
 from voxloop_edge.client import Client
@@ -25,6 +25,9 @@ from voxloop_proto.events import Chunk, EncodedEvent
 from voxloop_proto.stage import Stage
 from voxloop_proto.telemetry import StageClock
 
+if TYPE_CHECKING:  # at run time only devices that show metrics load prometheus_client
+    from voxloop_edge.metrics.figures import Figures
+
 
 class Watcher(Protocol):
     """Is told what happens while somebody speaks. Called from the event loop: it must be quick."""
@@ -38,14 +41,40 @@ class Watcher(Protocol):
         ...
 
 
-async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, stop: asyncio.Event) -> None:
+class Both:
+    """Two watchers, told one after the other."""
+
+    def __init__(self, first: Watcher, second: Watcher) -> None:
+        self._watchers = (first, second)
+
+    def level(self, dbfs: float) -> None:
+        """The level of the last 100 ms."""
+        for watcher in self._watchers:
+            watcher.level(dbfs)
+
+    def reply(self, reply: Reply) -> None:
+        """Text, still changing or final, or a segment that failed."""
+        for watcher in self._watchers:
+            watcher.reply(reply)
+
+
+async def listen_to(
+    source: Source,
+    settings: DeviceConfig,
+    watcher: Watcher,
+    stop: asyncio.Event,
+    figures: "Figures | None" = None,
+) -> None:
     """Transcribes a live source until it ends or `stop` is set; then waits for the last transcripts.
 
     With a spool in the settings, what earlier runs left in it is sent, too, and a server that is away is waited for.
-    Raises UnavailableError when the server has been away for too long.
+    figures: that somebody reads. Raises UnavailableError when the server has been away for too long.
     """
     clock, vitals = StageClock(), Vitals()
     hello = make_hello(settings, interim_results=True)
+    if figures is not None:
+        figures.begin(hello)
+        watcher = Both(watcher, figures)
     failure: VoxloopError | None = None
     async with (
         open_safekeeping(settings.spool, settings.transcripts, watcher.reply) as keeping,
@@ -57,6 +86,7 @@ async def listen_to(source: Source, settings: DeviceConfig, watcher: Watcher, st
         _falling_back(
             Fallback(settings.client, session.session, hello, session.uplink, keeping, watcher.reply), settings.client
         ) as fallback,
+        figures.reading(vitals, session.uplink, keeping) if figures else contextlib.nullcontext(),
     ):
         pipeline = build_pipeline(settings, clock, most_ms=lambda: session.most_ms)
         try:

@@ -20,17 +20,22 @@ from voxloop_proto.errors import ConfigError, VoxloopError, row_of
 
 INTERRUPTED_EXIT_CODE = 130
 _GROUP = "voxloop.commands"
-_EXTRA_OF_COMMAND = {"evaluate": "evaluate"}  # those that need less than their package does
+_EXTRA_OF_COMMAND = {"evaluate": "evaluate", "console": "console"}  # those that need less than their package does
 _EXTRA_OF_PACKAGE = {"voxloop_edge": "edge", "voxloop_cloud": "cloud", "voxloop_training": "training"}
 _SUMMARY = {
     "listen": "Transcribe the microphone, live.",
     "upload": "Send what 'listen' left in its spool.",
+    "feedback": "Tell the server what became of a transcript.",
     "replay": "Send audio files or test sets through the whole path and measure it.",
     "serve": "Run the recognition server.",
     "calibrate": "Measure how many devices may speak at once on this machine.",
     "certificates": "Make the certificates of a server and its devices, for development.",
     "tokens": "Issue, list, rotate and revoke the tokens of devices.",
     "models": "List, verify, import and fetch model bundles.",
+    "deploy": "Say which bundle answers whom: shadow, canary, promote, roll back.",
+    "alarms": "List, check, change and render the alarms, and what history says of them.",
+    "console": "See and steer a server in the browser.",
+    "drift": "What has changed in what devices send, and at which stage.",
     "train": "Train a model from a recipe.",
     "evaluate": "Word errors of a bundle, by set and slice, with costs and a report.",
     "export": "Make a bundle from a training run.",

@@ -90,6 +90,8 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         if found["type"] == "extra_forbidden":
             allowed = ", ".join(sorted(_fields_at(model, path[:-1])))
             lines.append(f"unknown setting {name} = {_shown(path, found['input'])}; allowed here: {allowed}")
+        elif not path:  # of the settings as a whole
+            lines.append(str(found["msg"]))
         else:
             shown = _shown(path, found["input"])
             lines.append(f"setting {name} = {shown}: {found['msg']}{_description(model, path)}")

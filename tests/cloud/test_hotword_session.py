@@ -20,6 +20,7 @@ from voxloop_cloud.pronouncer import Pronouncer, open_pronouncer
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.results import ResultStore
+from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.session import Session
 from voxloop_cloud.spelling import SPELLING_FILE, Spelling, write_spelling
 from voxloop_cloud.testing import babble, tiny_bundle
@@ -77,7 +78,7 @@ def segment() -> list[pb.RecognizeRequest]:
 def talk(bundle: Path, *messages: pb.RecognizeRequest) -> list[pb.RecognizeResponse]:
     async def run() -> list[pb.RecognizeResponse]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            session = Session(engine, ResultStore(), Limits())
+            session = Session(OneBundle(engine), ResultStore(), Limits())
             return [response for message in messages async for response in session.answer(message)]
 
     return asyncio.run(run())

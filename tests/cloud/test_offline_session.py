@@ -34,7 +34,7 @@ def test_there_is_no_hypothesis_before_the_transcript(offline: Path) -> None:
     heard = [from_pcm16(to_pcm16(pcm)) for pcm in (babble(1500), babble(700, seed=2))]
     assert texts == [transcribe(recognizer, pcm).text for pcm in heard]
     stages = [stage.stage for stage in answers[2].transcript.provenance.timings]
-    assert stages == ["features", "recognizer", "decoder"]
+    assert stages == ["router", "features", "recognizer", "decoder"]
 
 
 def test_a_segment_is_bounded_as_any_other(offline: Path) -> None:

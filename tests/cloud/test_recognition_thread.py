@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,9 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxloop_cloud.ready_queue import ReadyQueue
+from voxloop_cloud import ready_queue
+from voxloop_cloud.lane import Lane, Steps
+from voxloop_cloud.ready_queue import Rank, ReadyQueue
 from voxloop_cloud.recognition import SegmentRecognition, transcribe
 from voxloop_cloud.recognition_thread import RecognitionThread
 from voxloop_cloud.recognizer import Recognizer, State
@@ -175,15 +179,65 @@ def test_whose_segment_has_ended_comes_first(recognizer: Recognizer) -> None:
     run(test())
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A stream, as the queue sees it."""
+
+    name: str
+    lane: Lane
+
+
+def lane(max_batch: int = 8) -> Lane:
+    """One that nobody steps in."""
+    return Lane(cast(Steps, None), max_batch)
+
+
+def names(taken: Sequence[Waiting]) -> str:
+    return "".join(each.name for each in taken)
+
+
 def test_a_stream_in_line_whose_segment_ends_moves_forward() -> None:
-    queue: ReadyQueue[str] = ReadyQueue()
-    for name in ("a", "b", "c"):
-        queue.add(name, urgent=False)
-    queue.hurry("b")
-    queue.hurry("not there")
-    queue.discard("a")
-    assert queue.take(5) == ["b", "c"]
+    queue: ReadyQueue[Waiting] = ReadyQueue()
+    a, b, c, away = (Waiting(name, only) for only in [lane()] for name in "abc?")
+    for stream in (a, b, c):
+        queue.add(stream, Rank.GOING_ON)
+    queue.hurry(b)
+    queue.hurry(away)
+    queue.discard(a)
+    assert names(queue.take()) == "bc"
     assert len(queue) == 0
+
+
+def test_a_batch_is_of_one_bundle_and_nobody_loses_their_turn_by_it() -> None:
+    queue: ReadyQueue[Waiting] = ReadyQueue()
+    ours, theirs = lane(max_batch=3), lane(max_batch=2)
+    for name, of in (("a", ours), ("B", theirs), ("c", ours), ("D", theirs), ("e", ours), ("F", theirs), ("g", ours)):
+        queue.add(Waiting(name, of), Rank.ENDED if name == "c" else Rank.GOING_ON)
+    assert [names(queue.take()) for _ in range(4)] == ["cae", "BD", "F", "g"]
+
+
+def test_a_shadow_is_served_alone_when_nobody_else_waits() -> None:
+    queue: ReadyQueue[Waiting] = ReadyQueue()
+    ours, theirs = lane(), lane()
+    for name in "xy":
+        queue.add(Waiting(name, theirs), Rank.SHADOW)
+    queue.add(Waiting("a", ours), Rank.GOING_ON)
+    assert len(queue) == 1
+    assert [names(queue.take()) for _ in range(2)] == ["a", "x"]
+    queue.add(Waiting("b", ours), Rank.ENDED)
+    assert [names(queue.take()) for _ in range(2)] == ["b", "y"]
+    queue.add(Waiting("z", theirs), Rank.SHADOW)
+    assert names(queue.close()) == "z"
+
+
+def test_whoever_comes_in_the_rest_before_a_shadow_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready_queue, "REST_S", TIME_LIMIT_S)
+    queue: ReadyQueue[Waiting] = ReadyQueue()
+    queue.add(Waiting("x", lane()), Rank.SHADOW)
+    with ThreadPoolExecutor(1) as thread:
+        taken = thread.submit(queue.take)
+        queue.add(Waiting("a", lane()), Rank.GOING_ON)
+        assert names(taken.result(TIME_LIMIT_S)) == "a"
 
 
 def test_a_failed_batch_fails_its_own_segments_and_the_next_one_is_recognised(recognizer: Recognizer) -> None:

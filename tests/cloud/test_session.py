@@ -13,6 +13,7 @@ from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble, tiny_bundle
 from voxloop_proto.audio import Pcm, from_pcm16, to_pcm16
@@ -62,7 +63,7 @@ async def sessions(bundle: Path, limits: Limits | None = None) -> AsyncIterator[
     """Makes sessions that share one engine and one store of results."""
     async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
         store = ResultStore()
-        yield lambda: Session(engine, store, limits or Limits())
+        yield lambda: Session(OneBundle(engine), store, limits or Limits())
 
 
 async def tell(session: Session, messages: Iterable[pb.RecognizeRequest]) -> list[pb.RecognizeResponse]:
@@ -92,14 +93,16 @@ def test_a_segment_is_acknowledged_and_gets_one_transcript(bundle: Path) -> None
 def test_the_transcript_is_what_offline_recognition_gives(bundle: Path) -> None:
     async def run() -> tuple[str, pb.Transcript]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            responses = await tell(Session(engine, ResultStore(), Limits()), [hello(), *segment(1, packets=13)])
+            session = Session(OneBundle(engine), ResultStore(), Limits())
+            responses = await tell(session, [hello(), *segment(1, packets=13)])
             return transcribe(engine.recognizer, from_pcm16(to_pcm16(SPEECH))).text, responses[-1].transcript
 
     offline, transcript = asyncio.run(run())
     assert transcript.text == offline != ""
     assert [word.text for word in transcript.words] == offline.split()
     assert all(16_000 <= word.start_sample <= word.end_sample <= 16_000 + len(SPEECH) for word in transcript.words)
-    assert [timing.stage for timing in transcript.provenance.timings] == ["features", "recognizer", "decoder"]
+    stages = [timing.stage for timing in transcript.provenance.timings]
+    assert stages == ["router", "features", "recognizer", "decoder"]
 
 
 def test_hypotheses_come_only_when_asked_for(bundle: Path) -> None:
@@ -187,7 +190,7 @@ def test_a_device_that_may_not_come_in_is_refused_after_its_hello_is_found_good(
         asked: list[str] = []
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
             with contextlib.suppress(ContractError):
-                await tell(Session(engine, ResultStore(), Limits(), asked.append), [message])
+                await tell(Session(OneBundle(engine), ResultStore(), Limits(), asked.append), [message])
         return asked
 
     assert asyncio.run(run(hello(device_id=""))) == []
@@ -211,7 +214,7 @@ def test_a_segment_longer_than_the_limit_fails(bundle: Path) -> None:
 def test_a_failing_model_fails_the_segment_and_not_the_session(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> list[pb.RecognizeResponse]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            session = Session(engine, ResultStore(), Limits())
+            session = Session(OneBundle(engine), ResultStore(), Limits())
             await tell(session, [hello()])
             with monkeypatch.context() as patch:
                 patch.setattr(type(engine.recognizer), "step", _fail)
@@ -258,8 +261,34 @@ def test_the_store_of_results_is_bounded() -> None:
     opened = [store.open(hello(session_id=name).hello) for name in ("a", "b", "c")]
     for number in range(5):
         opened[2].keep(pb.Transcript(segment_id=number))
-    assert list(opened[2].transcripts) == [2, 3, 4]
+    assert opened[2].segments == [2, 3, 4]
+    assert opened[2].find(1) is None
+    assert opened[2].find(3) == pb.Transcript(segment_id=3)
     assert store.open(hello(session_id="a").hello) is not opened[0]
+
+
+def test_a_session_in_use_does_not_hold_up_the_forgetting_of_others() -> None:
+    now_s = [0.0]
+    store = ResultStore(ResultsConfig(keep_ms=10_000), lambda: now_s[0])
+    long, left = (store.open(hello(session_id=name).hello) for name in ("long", "left"))
+    now_s[0] = 9.0
+    long.keep(pb.Transcript(segment_id=1))
+    now_s[0] = 11.0
+    store.open(hello(session_id="new").hello)
+    assert store.open(hello(session_id="left", resume_token=left.resume_token).hello) is not left
+
+
+def test_a_session_that_is_open_comes_back_when_it_was_dropped_and_takes_nobodys_place() -> None:
+    store = ResultStore(ResultsConfig(max_sessions=2))
+    open_one, *_ = (store.open(hello(session_id=name).hello) for name in ("a", "b", "c"))
+    open_one.keep(pb.Transcript(segment_id=1))
+    resumed = hello(session_id="a", resume_token=open_one.resume_token).hello
+    assert store.open(resumed) is open_one
+    store.open(hello(session_id="d").hello)
+    store.open(hello(session_id="e").hello)
+    newer = store.open(resumed)
+    open_one.keep(pb.Transcript(segment_id=2))
+    assert store.open(resumed) is newer
 
 
 def test_a_session_goes_on_under_its_token_after_a_restart_and_at_another_worker() -> None:
@@ -302,7 +331,7 @@ def test_a_segment_too_many_waits_and_the_session_goes_on(bundle: Path) -> None:
 
     async def run() -> list[pb.RecognizeResponse]:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            session = Session(engine, ResultStore(), Limits(), mine.enter, place=mine)
+            session = Session(OneBundle(engine), ResultStore(), Limits(), mine.enter, place=mine)
             responses = await tell(session, [hello(), *segment(1)])
             now_s[0] += ACTIVE_S + 1.0
             other.enter("hall")

@@ -8,6 +8,7 @@ import pytest
 from voxloop_cloud.engine import EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.results import ResultStore
+from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.security.rate_limit import DeviceRates
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble, tiny_bundle
@@ -58,17 +59,18 @@ def test_a_segment_beyond_the_minute_fails_alone_and_passes_when_it_is_sent_agai
         nonlocal now_s
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
             store, rates = ResultStore(), DeviceRates(limits, clock=lambda: now_s)
-            first = Session(engine, store, limits, rates=rates)
+            first = Session(OneBundle(engine), store, limits, rates=rates)
             (welcome,) = await tell(first, hello("s1"))
             spoken = [message for number in (1, 2, 3) for message in segment(number, speech)]
             answers = await tell(first, *spoken)
             assert kinds(answers) == ["ack", "transcript", "ack", "transcript", "failure"]
             failure = answers[-1].failure
             assert (failure.segment_id, failure.code, failure.retryable) == (3, pb.FAILURE_CODE_OVERLOAD, True)
-            other = Session(engine, store, limits, rates=rates)  # the limit is the device's, not the session's
+            # the limit is the device's, not the session's
+            other = Session(OneBundle(engine), store, limits, rates=rates)
             assert kinds(await tell(other, hello("s2"), *segment(1, speech))) == ["welcome", "failure"]
             now_s += failure.retry_after_ms / 1000.0
-            again = Session(engine, store, limits, rates=rates)
+            again = Session(OneBundle(engine), store, limits, rates=rates)
             answers = await tell(again, hello("s1", welcome.welcome.resume_token), *spoken)
             assert kinds(answers) == ["welcome", "transcript", "transcript", "ack", "transcript"]
             assert [answer.transcript.segment_id for answer in answers if answer.HasField("transcript")] == [1, 2, 3]
@@ -83,7 +85,7 @@ def test_sound_that_belongs_to_no_segment_is_bounded_too(bundle: Path) -> None:
 
     async def run() -> None:
         async with open_engine(EngineConfig(bundle=str(bundle))) as engine:
-            session = Session(engine, ResultStore(), limits, rates=DeviceRates(limits, clock=lambda: 0.0))
+            session = Session(OneBundle(engine), ResultStore(), limits, rates=DeviceRates(limits, clock=lambda: 0.0))
             answers = await tell(session, hello("s1"), segment(1, b"")[0], flood)  # out of order: the segment fails
             assert kinds(answers) == ["welcome", "failure"]
             with pytest.raises(OverloadError, match="1048576 bytes in a minute") as refused:

@@ -321,3 +321,23 @@ def test_no_log_report_or_file_of_the_server_holds_a_token(household: Household,
     actions = [json.loads(line)["action"] for line in audit.splitlines()]
     assert {"certificate.ca", "certificate.server", "certificate.device", "token.issue", "token.revoke"} <= set(actions)
     assert "call.refused" in actions
+
+
+def test_only_an_admins_token_says_which_bundle_answers(household: Household, tmp_path: Path) -> None:
+    address = household.serve(*household.own, "--tokens", household.tokens, "--state", tmp_path / "state")
+    admin = household.folder / "ann.token"
+    done("tokens", "issue", "ann", "--role", "admin", "--tokens", household.tokens, "--out", admin)
+    own = ["--server", address, "--ca", household.folder / "ca.pem"]
+    assert "primary" in done("deploy", "status", *own, "--token-file", admin)
+    for token, code, said in (
+        ([], UNAUTHENTICATED_EXIT_CODE, "asks for a token"),
+        (["--token-file", household.folder / "kitchen.token"], 9, "kitchen has the role device"),
+    ):
+        refused = command("deploy", "automation", "human", "--reason", "mischief", "--yes", *own, *token)
+        assert (refused.returncode, said in refused.stderr) == (code, True), refused.stderr
+    done("deploy", "automation", "human", "--reason", "a holiday", "--yes", *own, "--token-file", admin)
+    assert "by ann: a holiday" in done("deploy", "history", *own, "--token-file", admin)
+    written = [json.loads(line) for line in (household.folder / "audit.jsonl").read_text().splitlines()]
+    assert [(line["who"], line["reason"]) for line in written if line["action"] == "policy.set"] == [
+        ("ann", "a holiday")
+    ]

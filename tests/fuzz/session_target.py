@@ -15,6 +15,7 @@ from tests.fuzz.target import FuzzTarget
 from voxloop_cloud.engine import Engine, EngineConfig, open_engine
 from voxloop_cloud.limits import Limits
 from voxloop_cloud.results import ResultsConfig, ResultStore
+from voxloop_cloud.routing.session_route import OneBundle
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble, tiny_bundle
 from voxloop_proto.audio import to_pcm16
@@ -87,10 +88,10 @@ def _opened() -> tuple[asyncio.AbstractEventLoop, AbstractAsyncContextManager[En
 
 async def _serve(engine: Engine, stream: Stream) -> None:
     store = ResultStore(ResultsConfig(max_sessions=2, max_transcripts=_MOST_TRANSCRIPTS))
-    check_answers(await _answers(Session(engine, store, _LIMITS), stream))
+    check_answers(await _answers(Session(OneBundle(engine), store, _LIMITS), stream))
     other = good_stream()
     other[0].hello.session_id = "other"
-    healthy = await _answers(Session(engine, store, _LIMITS), other)
+    healthy = await _answers(Session(OneBundle(engine), store, _LIMITS), other)
     assert [response.WhichOneof("payload") for response in healthy] == ["welcome", *["ack", "transcript"] * _SEGMENTS]
 
 

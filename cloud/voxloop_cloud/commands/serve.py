@@ -6,14 +6,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, closing
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
+from voxloop_cloud.alarms.turn import Turn
+from voxloop_cloud.alarms.watch import open_alarms
 from voxloop_cloud.capacity_file import measured_capacity
+from voxloop_cloud.console.beside import console_beside, with_metrics
 from voxloop_cloud.engine import load_recognizer
+from voxloop_cloud.metrics.exposition import Exposition, open_exposition
+from voxloop_cloud.metrics.figures import Figures
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.server import ServerConfig, open_server
 from voxloop_cloud.workers import Workers, reserved_port
@@ -45,8 +52,24 @@ def serve(
         bool | None,
         typer.Option("--insecure-beyond-loopback", help="with --insecure: plaintext for other machines, too"),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="keep utterances here: voxloop.db, and clips/ where devices let sound be kept", metavar="DIR"
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="processes that share the port, one for each core (default 1)")
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="show metrics to Prometheus here; a port alone is one of this machine alone", metavar="HOST:PORT"
+        ),
+    ] = None,
+    console: Annotated[
+        str | None,
+        typer.Option(help="the console in the browser, as 'voxloop console'; needs --state", metavar="HOST:PORT"),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
@@ -65,7 +88,7 @@ def serve(
     Prints one line when it is ready. Ctrl-C or SIGTERM stops it once open sessions have finished, or after drain_ms; a
     second one stops it at once.
     """
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     flags = {
         "engine.bundle": bundle,
         "listen": listen,
@@ -77,25 +100,49 @@ def serve(
         "insecure": insecure,
         "insecure_beyond_loopback": insecure_beyond_loopback,
         "workers": workers,
+        "store.state": state,
+        "metrics.listen": metrics,
     }
     settings = read_settings(ServerConfig, config, os.environ, flags)
+    if console is not None:
+        settings = with_metrics(settings)
     endings = [sys.stdin.fileno()] if until_stdin_closes else []
-    if settings.workers == 1:
+    read = open_exposition(settings.metrics, settings.workers, is_read=settings.alarms.on)
+    with (
+        read as exposition,
+        closing(Turn()) as turn,
+        console_beside(settings, console, exposition.url, log_level),
+    ):
+        if settings.workers > 1:
+            raise typer.Exit(_serve_with_workers(settings, endings, exposition, turn))
         recognizer = load_recognizer(settings.engine)
-        asyncio.run(_serve(_limited(settings, recognizer), recognizer, endings, _say_ready))
-    else:
-        raise typer.Exit(_serve_with_workers(settings, endings))
+        limited = _limited(settings, recognizer)
+        with exposition.recording() as figures:
+            alarms = _alarms(settings, exposition, figures, turn)
+            on_ready = partial(_say_ready, exposition=exposition)
+            asyncio.run(_serve(limited, recognizer, endings, figures, alarms, on_ready))
 
 
-def _serve_with_workers(settings: ServerConfig, endings: Sequence[int]) -> int:
+def _serve_with_workers(settings: ServerConfig, endings: Sequence[int], exposition: Exposition, turn: Turn) -> int:
     with reserved_port(settings.listen) as address:
         recognizer = load_recognizer(settings.engine)
         shared = _limited(settings.model_copy(update={"listen": address}), recognizer)
 
-        def serve_one(parents_end: int, on_ready: Callable[[], None]) -> None:
-            asyncio.run(_serve(shared, recognizer, [*endings, parents_end], lambda _: on_ready()))
+        def serve_one(place: int, parents_end: int, on_ready: Callable[[], None]) -> None:
+            with exposition.recording(place) as figures:
+                alarms = _alarms(shared, exposition, figures, turn)
+                asyncio.run(_serve(shared, recognizer, [*endings, parents_end], figures, alarms, lambda _: on_ready()))
 
-        return Workers(serve_one, settings.workers).run(lambda: _say_ready(f"{address}, {settings.workers} workers"))
+        where = f"{address}, {settings.workers} workers"
+        return Workers(serve_one, settings.workers, exposition.forget).run(lambda: _say_ready(where, exposition))
+
+
+def _alarms(
+    settings: ServerConfig, exposition: Exposition, figures: Figures, turn: Turn
+) -> AbstractAsyncContextManager[None]:
+    """The alarms, of all workers' figures; one worker at a time evaluates them."""
+    read = exposition.all_figures(figures).collect
+    return open_alarms(settings.alarms, read, turn, settings.store.database_url)
 
 
 def _limited(settings: ServerConfig, recognizer: Recognizer) -> ServerConfig:
@@ -111,7 +158,12 @@ def _limited(settings: ServerConfig, recognizer: Recognizer) -> ServerConfig:
 
 
 async def _serve(
-    settings: ServerConfig, recognizer: Recognizer, endings: Sequence[int], on_ready: Callable[[str], None]
+    settings: ServerConfig,
+    recognizer: Recognizer,
+    endings: Sequence[int],
+    figures: Figures,
+    alarms: AbstractAsyncContextManager[None],
+    on_ready: Callable[[str], None],
 ) -> None:
     """Serves until a signal comes, or one of the files in `endings` ends."""
     stop, stop_now = asyncio.Event(), asyncio.Event()
@@ -120,7 +172,7 @@ async def _serve(
         loop.add_signal_handler(signal_number, _ask_to_stop, stop, stop_now)
     for file in endings:
         loop.add_reader(file, _stop_at_end_of, file, loop, stop)
-    async with open_server(settings, stop_now, recognizer) as address:
+    async with open_server(settings, stop_now, recognizer, figures) as address, alarms:
         on_ready(address)
         await stop.wait()
         typer.echo("voxloop serve: stopping; open sessions finish first, again stops at once", err=True)
@@ -131,8 +183,10 @@ def _ask_to_stop(stop: asyncio.Event, stop_now: asyncio.Event) -> None:
     (stop_now if stop.is_set() else stop).set()
 
 
-def _say_ready(where: str) -> None:
+def _say_ready(where: str, exposition: Exposition) -> None:
     typer.echo(f"voxloop serve: listening on {where}")
+    if exposition.url:
+        typer.echo(f"voxloop serve: metrics at {exposition.url}")
     sys.stdout.flush()
 
 
@@ -142,7 +196,7 @@ def _stop_at_end_of(file: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Ev
         stop.set()
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
     numbers = logging.getLevelNamesMapping()
     if level.upper() not in numbers:
         raise typer.BadParameter(f"{level!r}; allowed are debug, info, warning, error", param_hint="--log-level")

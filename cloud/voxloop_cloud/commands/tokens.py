@@ -12,7 +12,7 @@ from voxloop_cloud.limits import check_names
 from voxloop_cloud.security.audit_log import AUDIT_FILE, AuditLog
 from voxloop_cloud.security.private_file import write_new
 from voxloop_cloud.security.token_store import change_tokens, read_tokens
-from voxloop_cloud.security.tokens import TokenBook, TokenRecord, make_token
+from voxloop_cloud.security.tokens import Role, TokenBook, TokenRecord, make_token
 from voxloop_proto.errors import ConfigError, ContractError
 
 tokens = typer.Typer(
@@ -33,10 +33,19 @@ Out = Annotated[
 
 
 @tokens.command()
-def issue(device: Device, tokens_file: TokensFile, expires_days: ExpiresDays = 365, out: Out = None) -> None:
-    """Issue a device's first token, and print it: it is shown this once, the file keeps only its hash."""
+def issue(
+    device: Device,
+    tokens_file: TokensFile,
+    expires_days: ExpiresDays = 365,
+    out: Out = None,
+    role: Annotated[Role, typer.Option(help="device: speaks; admin: also says which bundle answers")] = Role.DEVICE,
+) -> None:
+    """Issue a device's first token, and print it: it is shown this once, the file keeps only its hash.
+
+    With --role admin, a token for a person or program that runs the server ('voxloop deploy'); DEVICE is then its name.
+    """
     now = datetime.now(UTC)
-    text, record = _new_token(device, now, expires_days, out)
+    text, record = _new_token(device, now, expires_days, out, role)
 
     def change(book: TokenBook) -> TokenBook:
         if book.of(device, now):
@@ -44,7 +53,7 @@ def issue(device: Device, tokens_file: TokensFile, expires_days: ExpiresDays = 3
         return book.add(record, now)
 
     change_tokens(tokens_file, change)
-    _audit(tokens_file).record("token.issue", device_id=device, token_id=record.id)
+    _audit(tokens_file).record("token.issue", device_id=device, token_id=record.id, role=role)
     _hand_over(text, record, out)
 
 
@@ -63,7 +72,7 @@ def rotate(
     A device that reads its token from a file (--token-file) takes the new one at its next connection.
     """
     now = datetime.now(UTC)
-    text, record = _new_token(device, now, expires_days, out)
+    text, record = _new_token(device, now, expires_days, out, _role_of(device, tokens_file, now))
 
     def change(book: TokenBook) -> TokenBook:
         if not book.of(device, now):
@@ -104,14 +113,22 @@ def revoke(
 def list_tokens(tokens_file: TokensFile) -> None:
     """Show all tokens, without their secrets."""
     now = datetime.now(UTC)
-    table = Table("device", "id", "issued", "ends", "state", box=None)
+    table = Table("device", "role", "id", "issued", "ends", "state", box=None)
     for record in read_tokens(tokens_file).tokens:
         state = record.why_not(now) or ("counts" if record.revoked is None else "counts until it ends")
-        table.add_row(record.device_id, record.id, f"{record.issued:%Y-%m-%d}", f"{record.end:%Y-%m-%d %H:%M}", state)
+        table.add_row(
+            record.device_id, record.role, record.id, f"{record.issued:%Y-%m-%d}", f"{record.end:%Y-%m-%d %H:%M}", state
+        )
     Console().print(table)
 
 
-def _new_token(device: str, now: datetime, expires_days: int, out: Path | None) -> tuple[str, TokenRecord]:
+def _role_of(device: str, tokens_file: Path, now: datetime) -> Role:
+    """That of its newest token that counts: a new one lets it do no more and no less."""
+    known = read_tokens(tokens_file).of(device, now) if tokens_file.exists() else []
+    return known[-1].role if known else Role.DEVICE
+
+
+def _new_token(device: str, now: datetime, expires_days: int, out: Path | None, role: Role) -> tuple[str, TokenRecord]:
     """Raises ConfigError for a device that cannot be, or a file that is there already."""
     try:
         check_names(device_id=device)
@@ -119,7 +136,7 @@ def _new_token(device: str, now: datetime, expires_days: int, out: Path | None) 
         raise ConfigError(error.message) from error
     if out is not None and out.exists():
         raise ConfigError(f"{out} is there already and is not overwritten; remove it first, or name another")
-    return make_token(device, now, timedelta(days=expires_days))
+    return make_token(device, now, timedelta(days=expires_days), role)
 
 
 def _hand_over(text: str, record: TokenRecord, out: Path | None) -> None:
@@ -127,12 +144,18 @@ def _hand_over(text: str, record: TokenRecord, out: Path | None) -> None:
         typer.echo(text)
     else:
         write_new(out, f"{text}\n".encode())
-    where = out or "a file of its own, readable by the device alone"
+    where = out or "a file of its own, readable by its owner alone"
     typer.echo(
-        f"token {record.id} of {record.device_id}, until {record.expires:%Y-%m-%d}: put it into {where}, "
-        f"and on the device: voxloop listen --token-file FILE (with device_id = {record.device_id!r})",
+        f"token {record.id} of {record.device_id}, until {record.expires:%Y-%m-%d}: "
+        f"put it into {where}, {_use(record)}",
         err=True,
     )
+
+
+def _use(record: TokenRecord) -> str:
+    if record.role is Role.ADMIN:
+        return "and then: voxloop deploy status --token-file FILE"
+    return f"and on the device: voxloop listen --token-file FILE (with device_id = {record.device_id!r})"
 
 
 def _audit(tokens_file: Path) -> AuditLog:

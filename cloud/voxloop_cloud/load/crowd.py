@@ -142,5 +142,6 @@ def _hello(number: int) -> bytes:
         session_id=uuid.uuid4().hex,
         audio_format=pb.AudioFormat(codec=pb.CODEC_PCM16, sample_rate_hz=SAMPLE_RATE_HZ),
         locale="en-US",
+        consent=pb.Consent(keep_audio=True, keep_text=True),  # so that a server that keeps anything has all of the work
     )
     return pb.RecognizeRequest(hello=hello).SerializeToString()

@@ -31,16 +31,21 @@ class AccessConfig(BaseModel):
         False, description="with insecure: plaintext on an address that other machines can reach, too"
     )
     audit_log: Path | None = Field(
-        None, description=f"file of refused calls; {AUDIT_FILE} beside the tokens if nothing is said"
+        None,
+        description=f"file of refused calls and of what admins did; {AUDIT_FILE} beside the tokens if nothing is said",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a port is opened with. credentials: None for plaintext; gate: None if nobody need say who they are."""
+    """What a port is opened with. credentials: None for plaintext; gate: None if nobody need say who they are.
+
+    audit: None if no file is named, nor tokens that it could lie beside.
+    """
 
     credentials: grpc.ServerCredentials | None
     gate: Gate | None
+    audit: AuditLog | None
 
 
 @asynccontextmanager
@@ -49,10 +54,11 @@ async def open_access(config: AccessConfig, listen: str) -> AsyncIterator[Access
 
     Raises ConfigError for settings that say too little or two things at once, and for files that are wrong.
     """
-    credentials, gate = _open_port(config, listen), _open_gate(config)
+    audit = _open_audit_log(config)
+    credentials, gate = _open_port(config, listen), _open_gate(config, audit)
     watch = asyncio.create_task(gate.watch(), name="watch tokens") if gate else None
     try:
-        yield Access(credentials, gate)
+        yield Access(credentials, gate, audit)
     finally:
         if watch is not None:
             watch.cancel()
@@ -78,7 +84,12 @@ def _open_port(config: AccessConfig, listen: str) -> grpc.ServerCredentials | No
     return None
 
 
-def _open_gate(config: AccessConfig) -> Gate | None:
+def _open_audit_log(config: AccessConfig) -> AuditLog | None:
+    file = config.audit_log or (config.tokens.with_name(AUDIT_FILE) if config.tokens else None)
+    return AuditLog(file) if file else None
+
+
+def _open_gate(config: AccessConfig, audit: AuditLog | None) -> Gate | None:
     asks = config.tokens is not None or config.tls.client_ca is not None
     if asks and config.anonymous:
         raise ConfigError(
@@ -92,6 +103,5 @@ def _open_gate(config: AccessConfig) -> Gate | None:
     if not asks:
         return None
     tokens = WatchedTokens(config.tokens) if config.tokens else None
-    file = config.audit_log or (config.tokens.with_name(AUDIT_FILE) if config.tokens else None)
     authenticator = Authenticator(tokens, asks_certificate=config.tls.client_ca is not None)
-    return Gate(authenticator, tokens, AuditLog(file) if file else None)
+    return Gate(authenticator, tokens, audit)

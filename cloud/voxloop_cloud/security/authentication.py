@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from voxloop_cloud.security.token_store import WatchedTokens
+from voxloop_cloud.security.tokens import Role
 from voxloop_proto.contract import AUTHORIZATION_METADATA_KEY, BEARER_PREFIX
 from voxloop_proto.errors import PermissionDeniedError, UnauthenticatedError
 
@@ -14,11 +15,12 @@ COMMON_NAME = "x509_common_name"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A device that has shown who it is. token_id: of the token it did so with, and when that ends."""
+    """Who has shown who it is: a device, or an admin. token_id: of the token it did so with, and when that ends."""
 
     device_id: str
     token_id: str | None = None
     token_end: datetime | None = None
+    role: Role = Role.DEVICE
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
@@ -33,6 +35,27 @@ def check_owner(device_id: str) -> None:
             f"the credentials are those of device {caller.device_id!r}, the message is of {device_id[:80]!r}; "
             f"set device_id = {caller.device_id!r} there, or give it credentials of its own"
         )
+
+
+def admin_name(claimed: str, asks_nobody: bool) -> str:
+    """Whoever calls as an admin; claimed: what it says of itself, which counts only where nobody need say who they are.
+
+    asks_nobody: the port takes anyone, on this machine alone. Raises PermissionDeniedError.
+    """
+    caller = CALLER.get()
+    if caller is None and asks_nobody:
+        return claimed or "somebody on this machine"
+    if caller is None:
+        raise PermissionDeniedError(
+            "this server asks nobody who they are, so nobody may change what it serves; start it with --tokens FILE, "
+            "and issue a token with 'voxloop tokens issue NAME --role admin'"
+        )
+    if caller.role is not Role.ADMIN:
+        raise PermissionDeniedError(
+            f"{caller.device_id} has the role {caller.role}, and this takes an admin; "
+            "issue a token with 'voxloop tokens issue NAME --role admin'"
+        )
+    return caller.device_id
 
 
 class Authenticator:
@@ -54,7 +77,7 @@ class Authenticator:
         record = self._tokens.book.check(_bearer_token(metadata), now)
         if named is not None and named != record.device_id:
             raise UnauthenticatedError(f"the token is {record.device_id!r}'s and the certificate {named!r}'s")
-        return Caller(record.device_id, record.id, record.end)
+        return Caller(record.device_id, record.id, record.end, record.role)
 
 
 def _common_name(peer: Mapping[str, Iterable[bytes]]) -> str:

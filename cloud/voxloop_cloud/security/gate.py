@@ -33,6 +33,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._authenticator = authenticator
         self._tokens = tokens
         self._audit = audit
+        self.on_refusal: Callable[[VoxloopError], None] = lambda _: None
         self._open: set[_OpenCall] = set()
 
     async def intercept_service(
@@ -115,6 +116,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def _refuse(self, error: VoxloopError, method: str, context: Any) -> None:
         self._note(method, error.message, context)
+        self.on_refusal(error)
         await context.abort(row_of(error).status, error.message)
 
     def _note(self, method: str, why: str, context: Any) -> None:

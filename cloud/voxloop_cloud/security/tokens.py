@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PrivateAttr
@@ -25,6 +26,13 @@ _TOKEN = re.compile(rf"{PREFIX}_([0-9a-f]{{16}})_([A-Za-z0-9_-]{{43}})", re.ASCI
 _NOBODY = "0" * 64
 
 
+class Role(StrEnum):
+    """What a token lets its holder do."""
+
+    DEVICE = "device"  # speak, and give feedback and erase what is its own
+    ADMIN = "admin"  # besides, say which bundle answers whom
+
+
 class TokenRecord(BaseModel):
     """One token, without its secret."""
 
@@ -33,6 +41,7 @@ class TokenRecord(BaseModel):
     id: str = Field(pattern=r"^[0-9a-f]{16}$")
     device_id: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    role: Role = Role.DEVICE
     issued: AwareDatetime
     expires: AwareDatetime
     revoked: AwareDatetime | None = None
@@ -51,11 +60,17 @@ class TokenRecord(BaseModel):
         return self.expires if self.revoked is None else min(self.expires, self.revoked)
 
 
-def make_token(device_id: str, now: datetime, lifetime: timedelta) -> tuple[str, TokenRecord]:
+def make_token(device_id: str, now: datetime, lifetime: timedelta, role: Role = Role.DEVICE) -> tuple[str, TokenRecord]:
     """A new token, and what is kept of it."""
     token_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
     record = TokenRecord(
-        id=token_id, device_id=device_id, sha256=_digest(secret), issued=now, expires=now + lifetime, revoked=None
+        id=token_id,
+        device_id=device_id,
+        sha256=_digest(secret),
+        role=role,
+        issued=now,
+        expires=now + lifetime,
+        revoked=None,
     )
     return f"{PREFIX}_{token_id}_{secret}", record
 

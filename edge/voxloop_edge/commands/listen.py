@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 
 import typer
 
@@ -28,6 +28,9 @@ from voxloop_edge.live_view import LiveView
 from voxloop_edge.source import Source, StdinSource
 from voxloop_proto.audio import SAMPLE_RATE_HZ
 from voxloop_proto.config import read_settings
+
+if TYPE_CHECKING:
+    from voxloop_edge.metrics.figures import Figures
 
 
 def listen(
@@ -64,6 +67,12 @@ def listen(
     only_hotwords: Annotated[
         bool, typer.Option("--only-hotwords", help="nothing but the hotwords is said: commands, digits, a menu")
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="show metrics to Prometheus here; a port alone is one of this machine alone", metavar="HOST:PORT"
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
 ) -> None:
     """Transcribe the microphone, live.
@@ -91,6 +100,7 @@ def listen(
         "encoder.codec": codec,
         "spool.dir": spool,
         "transcripts": transcripts,
+        "metrics.listen": metrics,
         "client.fallback": fallback,
         "hotwords": read_hotword_file(hotwords) if hotwords else None,
         "hotwords_only": only_hotwords or None,
@@ -130,5 +140,18 @@ async def _listen(source: Source, settings: DeviceConfig) -> None:
 
     loop.add_signal_handler(signal.SIGINT, stop_listening)
     loop.add_signal_handler(signal.SIGTERM, stop_listening)
-    with LiveView() as view:
-        await listen_to(source, settings, view, stop)
+    with _figures(settings) as figures, LiveView() as view:
+        await listen_to(source, settings, view, stop, figures)
+
+
+@contextlib.contextmanager
+def _figures(settings: DeviceConfig) -> "Iterator[Figures | None]":
+    """Those of this device, shown where the settings say, if they do."""
+    if settings.metrics.listen is None:
+        yield None
+        return
+    from voxloop_edge.metrics.exposition import showing_figures  # noqa: PLC0415 (a device that is not watched goes without)
+
+    with showing_figures(settings.metrics.listen) as (figures, url):
+        typer.echo(f"voxloop: metrics at {url}", err=True)
+        yield figures

@@ -1,1 +1,1 @@
-"""Version 1 of the wire: generated from voxloop.proto by scripts/proto, never edited by hand."""
+"""Version 1 of the wire: generated from the .proto files by scripts/proto, never edited by hand."""

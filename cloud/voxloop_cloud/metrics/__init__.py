@@ -1,0 +1,1 @@
+"""What the server measures of itself and of every segment, stage by stage, and shows to Prometheus."""

@@ -1,0 +1,71 @@
+"""Every so often: deletes what is old, and hears of devices that another process has erased."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from voxloop_cloud.records.clip_store import ClipStore
+from voxloop_cloud.records.erasure import erase_old, erased_since
+from voxloop_proto.errors import VoxloopError
+
+LOOK_S: Final = 2.0
+FIRST_DELETION_S: Final = 60.0
+DELETION_S: Final = 3_600.0
+"""Of each process, with half of it left to chance, so that workers do not all do the same at once."""
+
+_log = structlog.get_logger("voxloop.records")
+
+
+class Housekeeping:
+    """A task of one process; what goes wrong in it is logged, and tried again the next time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clips: ClipStore | None,
+        keep_days: float,
+        on_erased: Sequence[Callable[[str], None]],
+        now_s: Callable[[], float],
+    ) -> None:
+        """on_erased: are told the digest of each device that was erased, by whichever process, on the event loop."""
+        self._engine = engine
+        self._clips = clips
+        self._keep_days = keep_days
+        self._on_erased = on_erased
+        self._now_s = now_s
+        self._looked_s = now_s()
+        self._known: dict[str, float] = {}
+        self._due_s = time.monotonic() + random.uniform(0.5, 1.0) * FIRST_DELETION_S
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self._look()
+                if time.monotonic() >= self._due_s:
+                    self._due_s = time.monotonic() + random.uniform(0.5, 1.0) * DELETION_S
+                    await self._delete_old()
+            except (SQLAlchemyError, VoxloopError) as error:
+                _log.warning("housekeeping.failed", error=str(getattr(error, "orig", None) or error).split("\n", 1)[0])
+
+    async def _look(self) -> None:
+        """Looks twice at the time just past: an erasure may be seen a moment after it was stamped."""
+        now_s = self._now_s()
+        found = await asyncio.to_thread(erased_since, self._engine, self._looked_s - 2 * LOOK_S)
+        for device, erased_s in found.items():
+            if self._known.get(device) != erased_s:
+                for listener in self._on_erased:
+                    listener(device)
+        self._known, self._looked_s = found, now_s
+
+    async def _delete_old(self) -> None:
+        erased = await asyncio.to_thread(erase_old, self._engine, self._clips, self._keep_days, self._now_s())
+        if erased.utterances or erased.bytes:
+            _log.info("old.deleted", utterances=erased.utterances, sound_bytes=erased.bytes, keep_days=self._keep_days)

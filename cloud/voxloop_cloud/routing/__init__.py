@@ -1,0 +1,1 @@
+"""Which bundle answers a segment, which ones listen in, and who decides that."""

@@ -1,0 +1,34 @@
+"""A policy with its number, and who set it, when and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from voxloop_cloud.routing.policy import Policy
+
+FIXED_VERSION: Final = 0
+"""Of the policy of a server that keeps none: its one bundle answers all."""
+
+MOST_LISTED: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy, and who set it, when (Unix seconds) and why."""
+
+    version: int
+    created_s: float
+    author: str
+    reason: str
+    policy: Policy
+
+
+def fixed_policy(bundle: str) -> PolicyVersion:
+    """Of a server that keeps no state."""
+    reason = "this server keeps no state: its one bundle answers"
+    return PolicyVersion(FIXED_VERSION, 0.0, "", reason, Policy.of_one(bundle))
+
+
+def primaries(versions: Iterable[PolicyVersion]) -> frozenset[str]:
+    """Bundles that have been in full service."""
+    return frozenset(each.policy.primary for each in versions)

@@ -1,0 +1,1 @@
+"""What the server remembers: utterances, and what was decided about them."""
