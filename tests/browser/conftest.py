@@ -68,9 +68,13 @@ def _said(process: "subprocess.Popen[str]", *wanted: str) -> dict[str, str]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator["Browser"]:
-    """One browser for all tests; each has a context of its own."""
+    """One browser for a module's tests; each has a context of its own.
+
+    Not for the session: while playwright is there its event loop runs in this thread, and asyncio.run fails in all
+    other tests.
+    """
     if CHROMIUM is None:
         pytest.skip("no chromium; scripts/setup dev installs it")
     with playwright.sync_playwright() as play:
