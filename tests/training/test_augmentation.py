@@ -6,7 +6,7 @@ import torch
 
 from voxloop_proto.audio import Pcm, level_dbfs
 from voxloop_training.augmentation import AugmentationConfig, Augmenter
-from voxloop_training.augmentation.codec import mu_law, narrow_band, opus
+from voxloop_training.augmentation.codec import mu_law, narrow_band, opus, wire
 from voxloop_training.augmentation.level import Level, LevelConfig
 from voxloop_training.augmentation.noise import Noise, NoiseConfig
 from voxloop_training.augmentation.room import Room, RoomConfig
@@ -63,11 +63,16 @@ def test_level_lands_on_its_target_and_never_passes_full_scale(clip: Pcm, rng: n
     assert np.abs(Level(LevelConfig(target_dbfs=0.0, spread_db=0.0))(clip, rng)).max() <= 1.0
 
 
-@pytest.mark.parametrize("codec", [narrow_band, mu_law, lambda samples: opus(samples, 0.9)])
+@pytest.mark.parametrize("codec", [narrow_band, mu_law, lambda samples: opus(samples, 0.9), lambda samples: wire(samples, 27_000)])
 def test_codecs_keep_the_length(clip: Pcm, codec: Callable[[Pcm], Pcm]) -> None:
     coded = codec(clip)
     assert coded.shape == clip.shape
     assert coded.dtype == np.float32
+
+
+def test_the_wires_codec_keeps_samples_in_their_place() -> None:
+    tone = np.sin(np.arange(40_000) * 2.0 * np.pi * 440.0 / 16_000.0).astype(np.float32) / 4.0
+    np.testing.assert_allclose(wire(tone, 32_000)[800:-800], tone[800:-800], atol=0.05)
 
 
 def test_the_whole_chain_is_repeatable_and_within_limits(clip: Pcm) -> None:

@@ -9,8 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torchaudio.functional import resample
 
 from voxloop_proto.audio import SAMPLE_RATE_HZ, Pcm
+from voxloop_proto.contract import OPUS_PACKET_SAMPLES
+from voxloop_proto.opus import OpusDecoder, OpusEncoder
 
 _MU = 255.0
+_WIRE_BPS = (22_000, 32_000)
+"""Bit rates around the device's 27 kbit/s."""
 
 
 class CodecConfig(BaseModel):
@@ -21,6 +25,7 @@ class CodecConfig(BaseModel):
     narrow_band: float = Field(0.08, ge=0, le=1, description="share of clips sent through 8 kHz, 0 to 1")
     mu_law: float = Field(0.05, ge=0, le=1, description="share of clips sent through 8-bit mu-law, 0 to 1")
     opus: float = Field(0.03, ge=0, le=1, description="share of clips sent through low-rate Opus, 0 to 1")
+    wire: float = Field(0.0, ge=0, le=1, description="share of clips sent as a device sends Opus, 0 to 1")
 
 
 class Codec:
@@ -37,6 +42,8 @@ class Codec:
             return mu_law(samples)
         if chance < c.narrow_band + c.mu_law + c.opus:
             return opus(samples, compression_ratio=float(rng.uniform(0.85, 1.0)))
+        if chance < c.narrow_band + c.mu_law + c.opus + c.wire:
+            return wire(samples, bitrate_bps=int(rng.integers(*_WIRE_BPS)))
         return samples
 
 
@@ -62,6 +69,16 @@ def opus(samples: Pcm, compression_ratio: float) -> Pcm:
     packed.seek(0)
     decoded, _ = soundfile.read(packed, dtype="float32")
     return _fit(decoded, len(samples))
+
+
+def wire(samples: Pcm, bitrate_bps: int) -> Pcm:
+    """Through the Opus that a device puts on the wire, and back. Raises ConfigError if libopus is missing."""
+    encoder, decoder = OpusEncoder(bitrate_bps), OpusDecoder()
+    second = 50 * OPUS_PACKET_SAMPLES
+    whole = len(samples) // second * second
+    payloads = [encoder.encode(samples[start : start + second]) for start in range(0, whole, second)]
+    payloads.append(encoder.finish(samples[whole:]))
+    return _fit(np.concatenate([decoder.decode(payload) for payload in payloads]), len(samples))
 
 
 def _fit(samples: Pcm, length_samples: int) -> Pcm:
