@@ -63,7 +63,9 @@ def test_level_lands_on_its_target_and_never_passes_full_scale(clip: Pcm, rng: n
     assert np.abs(Level(LevelConfig(target_dbfs=0.0, spread_db=0.0))(clip, rng)).max() <= 1.0
 
 
-@pytest.mark.parametrize("codec", [narrow_band, mu_law, lambda samples: opus(samples, 0.9), lambda samples: wire(samples, 27_000)])
+@pytest.mark.parametrize(
+    "codec", [narrow_band, mu_law, lambda samples: opus(samples, 0.9), lambda samples: wire(samples, 27_000)]
+)
 def test_codecs_keep_the_length(clip: Pcm, codec: Callable[[Pcm], Pcm]) -> None:
     coded = codec(clip)
     assert coded.shape == clip.shape
