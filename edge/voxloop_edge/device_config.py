@@ -14,6 +14,10 @@ from voxloop_edge.spool_config import SpoolConfig
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
+def _own_kind() -> str:
+    return _NOT_IN_A_NAME.sub("-", f"{platform.system()}-{platform.machine()}".lower())[:64]
+
+
 def _own_name() -> str:
     return _NOT_IN_A_NAME.sub("-", platform.node())[:64] or "device"
 
@@ -36,6 +40,11 @@ class DeviceConfig(EdgeConfig):
         default_factory=_own_name,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
         description="stable name of this device: 1 to 64 letters, digits, '.', '_', '-'",
+    )
+    device_kind: str = Field(
+        default_factory=_own_kind,
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="what it is, such as raspberry-pi-5: a slice of the server's figures",
     )
     locale: str = Field("en-US", description="language spoken, BCP 47")
     hotwords: tuple[str, ...] = Field((), description="words or phrases that are likely")

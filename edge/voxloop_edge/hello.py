@@ -1,6 +1,5 @@
 """The first message of a session: what the device is, and with which settings it works."""
 
-import platform
 import uuid
 
 from voxloop_edge.device_config import DeviceConfig
@@ -21,7 +20,7 @@ def make_hello(settings: DeviceConfig, device_id: str | None = None, interim_res
     return pb.Hello(
         schema_version=SCHEMA_VERSION,
         device_id=device_id or settings.device_id,
-        device_kind=f"{platform.system()}-{platform.machine()}".lower(),
+        device_kind=settings.device_kind,
         app_version=f"voxloop-edge/{__version__}",
         session_id=uuid.uuid4().hex,
         audio_format=_audio_format(settings),

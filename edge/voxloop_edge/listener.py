@@ -21,7 +21,7 @@ from voxloop_edge.source import Source
 from voxloop_edge.uploader import Uploader
 from voxloop_proto.audio import level_dbfs
 from voxloop_proto.errors import OverloadError, UnavailableError, VoxloopError
-from voxloop_proto.events import Chunk, EncodedEvent
+from voxloop_proto.events import Chunk, EncodedEvent, SegmentEnded, SegmentPayload, SegmentStarted
 from voxloop_proto.stage import Stage
 from voxloop_proto.telemetry import StageClock
 
@@ -32,8 +32,12 @@ if TYPE_CHECKING:  # at run time only devices that show metrics load prometheus_
 class Watcher(Protocol):
     """Is told what happens while somebody speaks. Called from the event loop: it must be quick."""
 
-    def level(self, dbfs: float) -> None:
-        """The level of the last 100 ms."""
+    def level(self, dbfs: float, until_sample: int) -> None:
+        """The level of the last sound, some 100 ms that end at until_sample."""
+        ...
+
+    def segment(self, event: SegmentStarted | SegmentEnded) -> None:
+        """Speech begins, or is over."""
         ...
 
     def reply(self, reply: Reply) -> None:
@@ -47,10 +51,15 @@ class Both:
     def __init__(self, first: Watcher, second: Watcher) -> None:
         self._watchers = (first, second)
 
-    def level(self, dbfs: float) -> None:
-        """The level of the last 100 ms."""
+    def level(self, dbfs: float, until_sample: int) -> None:
+        """The level of the last sound."""
         for watcher in self._watchers:
-            watcher.level(dbfs)
+            watcher.level(dbfs, until_sample)
+
+    def segment(self, event: SegmentStarted | SegmentEnded) -> None:
+        """Speech begins, or is over."""
+        for watcher in self._watchers:
+            watcher.segment(event)
 
     def reply(self, reply: Reply) -> None:
         """Text, still changing or final, or a segment that failed."""
@@ -93,8 +102,7 @@ async def listen_to(
             await _feed(source, pipeline, session, watcher, stop, vitals)
         except VoxloopError as error:  # of the source, say: what was spoken until then is still transcribed
             failure = error
-        for event in pipeline.flush():
-            await session.send(event)
+        await _send(pipeline.flush(), session, watcher)
         if fallback is not None:
             await fallback.settle()
         await session.finish()
@@ -146,9 +154,15 @@ async def _feed(
 ) -> None:
     async for chunk in _until(stop, source.chunks()):
         vitals.sample, vitals.lost_samples = chunk.start_sample + len(chunk.pcm), source.lost_samples
-        watcher.level(level_dbfs(chunk.pcm))
-        for event in pipeline.push(chunk):
-            await session.send(event)
+        watcher.level(level_dbfs(chunk.pcm), vitals.sample)
+        await _send(pipeline.push(chunk), session, watcher)
+
+
+async def _send(events: tuple[EncodedEvent, ...], session: Client, watcher: Watcher) -> None:
+    for event in events:
+        if not isinstance(event, SegmentPayload):
+            watcher.segment(event)
+        await session.send(event)
 
 
 async def _until(stop: asyncio.Event, chunks: Iterator[Chunk]) -> AsyncIterator[Chunk]:

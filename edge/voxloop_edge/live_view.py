@@ -15,6 +15,7 @@ from voxloop_edge.replies import (
     SegmentFailed,
     TranscriptArrived,
 )
+from voxloop_proto.events import SegmentEnded, SegmentStarted
 
 METER_WIDTH = 20
 QUIETEST_DBFS = -60.0
@@ -41,10 +42,13 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
 
-    def level(self, dbfs: float) -> None:
+    def level(self, dbfs: float, until_sample: int) -> None:  # noqa: ARG002 (a watcher's)
         """Moves the meter."""
         self._level_dbfs = dbfs
         self._refresh()
+
+    def segment(self, event: SegmentStarted | SegmentEnded) -> None:
+        """Shows nothing: the forming text tells that somebody speaks."""
 
     def reply(self, reply: Reply) -> None:
         """Shows text."""

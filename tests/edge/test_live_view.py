@@ -21,7 +21,7 @@ def test_the_newest_words_of_a_long_text_stay_in_sight() -> None:
 
 def test_into_a_pipe_go_only_the_transcripts(capsys: pytest.CaptureFixture[str]) -> None:
     with LiveView() as view:
-        view.level(-20.0)
+        view.level(-20.0, 1_600)
         view.reply(HypothesisArrived(1, "hel", 0))
         view.reply(TranscriptArrived(pb.Transcript(segment_id=1, text="hello"), 0, pb.SegmentEnd(), 10.0, 310.0))
         view.reply(TranscriptArrived(pb.Transcript(segment_id=2, text=""), 0, pb.SegmentEnd(), 10.0, 310.0))

@@ -21,6 +21,7 @@ from voxloop_edge.commands.connection_flags import (
     connection_settings,
 )
 from voxloop_edge.device_config import DeviceConfig
+from voxloop_edge.event_lines import printing_events
 from voxloop_edge.fallback import check_fallback
 from voxloop_edge.hotword_file import read_hotword_file
 from voxloop_edge.listener import listen_to
@@ -49,6 +50,9 @@ def listen(
     ] = None,
     rate: Annotated[int, typer.Option(help="sample rate of --stdin, in Hz")] = 16_000,
     channels: Annotated[int, typer.Option(help="channels of --stdin")] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print each event as a JSON line: level, segments, text as it forms, notices")
+    ] = False,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="list the microphones and exit")] = False,
     spool: Annotated[
         Path | None,
@@ -89,6 +93,9 @@ def listen(
     cloud's text is then added to --transcripts as "superseding", and not printed again.
 
     Raw sound from another program: arecord -q -f S16_LE -r 16000 -c 1 -t raw | voxloop listen --stdin s16le
+
+    With --json each line of the output is an object, whose "event" is one of: level, started, hypothesis, ended,
+    transcript, failed, link, notice. Times are seconds of the microphone's clock.
     """
     if list_devices:
         from voxloop_edge.microphone import list_devices as names  # noqa: PLC0415 (needs the sound system)
@@ -108,7 +115,7 @@ def listen(
     settings = read_settings(DeviceConfig, config, os.environ, flags)
     check_fallback(settings)
     with _open_source(device, stdin, rate, channels) as source:
-        asyncio.run(_listen(source, settings))
+        asyncio.run(_listen(source, settings, as_json))
         if source.lost_samples:
             lost_s = source.lost_samples / SAMPLE_RATE_HZ
             typer.echo(f"voxloop: {lost_s:.1f} s of sound came faster than it could be taken and are lost", err=True)
@@ -130,7 +137,7 @@ def _open_source(device: str | None, stdin: str | None, rate_hz: int, channels: 
         microphone.stop()
 
 
-async def _listen(source: Source, settings: DeviceConfig) -> None:
+async def _listen(source: Source, settings: DeviceConfig, as_json: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -140,7 +147,8 @@ async def _listen(source: Source, settings: DeviceConfig) -> None:
 
     loop.add_signal_handler(signal.SIGINT, stop_listening)
     loop.add_signal_handler(signal.SIGTERM, stop_listening)
-    with _figures(settings) as figures, LiveView() as view:
+    showing = printing_events(stop.set) if as_json else LiveView()
+    with _figures(settings) as figures, showing as view:
         await listen_to(source, settings, view, stop, figures)
 
 

@@ -14,6 +14,7 @@ from voxloop_edge.replies import Reply, SegmentFailed, TranscriptArrived
 from voxloop_edge.safekeeping import Safekeeping
 from voxloop_edge.uplink import Uplink
 from voxloop_proto.audio import SAMPLE_RATE_HZ
+from voxloop_proto.events import SegmentEnded, SegmentStarted
 from voxloop_proto.metrics.instruments import Instruments
 from voxloop_proto.metrics.segment_report import observe_report
 from voxloop_proto.process import resident_bytes
@@ -35,9 +36,12 @@ class Figures:
         """What the device is: the labels of its segments."""
         self._series = self._instruments.series(vad_kind=hello.vad.kind, device_kind=hello.device_kind)
 
-    def level(self, dbfs: float) -> None:
-        """The level of the last 100 ms."""
+    def level(self, dbfs: float, until_sample: int) -> None:  # noqa: ARG002 (a watcher's)
+        """The level of the last sound."""
         self._own.show("voxloop_capture_level_dbfs", dbfs)
+
+    def segment(self, event: SegmentStarted | SegmentEnded) -> None:
+        """Counts nothing: a segment counts with its answer."""
 
     def reply(self, reply: Reply) -> None:
         """Counts an answer, and with it what was measured on its segment."""
