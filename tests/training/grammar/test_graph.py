@@ -29,7 +29,13 @@ SAID = {
 IDS = {phone: index for index, phone in enumerate(PHONES)}
 HEARD = sorted({IDS[phone] for ways in SAID.values() for way in ways for phone in way})
 WIDE = DecoderConfig(
-    acoustic_scale=1.0, beam=100, max_active=100_000, blank_threshold=1, commit_ms=60_000, least_evidence=-100
+    acoustic_scale=1.0,
+    word_insertion=0.0,
+    beam=100,
+    max_active=100_000,
+    blank_threshold=1,
+    commit_ms=60_000,
+    least_evidence=-100,
 )
 
 
