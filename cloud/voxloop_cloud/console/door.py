@@ -47,6 +47,7 @@ class Door:
         except (UnauthenticatedError, PermissionDeniedError):
             _log.warning("console.refused", address=address)
             raise
+        self._tries.give_back(address)
         _log.info("console.signed_in", name=who, address=address)
         return self.sessions.begin(who, self.clock())
 

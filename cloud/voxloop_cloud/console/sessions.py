@@ -54,7 +54,7 @@ class Sessions:
 
 
 class Tries:
-    """How often one address, and all together, may try a password."""
+    """How often one address, and all together, may fail to sign in."""
 
     def __init__(self) -> None:
         self._all: Bucket | None = None
@@ -74,6 +74,11 @@ class Tries:
         self._all.spend(1)
         one.spend(1)
         return 0
+
+    def give_back(self, address: str) -> None:
+        """The last try was right, so it was no guess: whoever signs in often is not held up."""
+        for bucket in filter(None, (self._all, self._by_address.get(address))):
+            bucket.spend(-1)
 
 
 def _digest(cookie: str) -> bytes:

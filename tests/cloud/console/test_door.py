@@ -171,3 +171,11 @@ def test_too_many_tries_say_when_to_come_back(config: ConsoleConfig) -> None:
             door.sign_in("ada", "no", "here")
     with pytest.raises(OverloadError, match="the next one in 6 s"):
         door.sign_in("ada", PASSWORD, "here")
+
+
+def test_whoever_signs_in_rightly_is_not_counted(config: ConsoleConfig) -> None:
+    door = Door(config, clock=lambda: 0.0)
+    for _ in range(3 * TRIES_PER_MINUTE):
+        door.sign_in("ada", PASSWORD, "here")
+    with pytest.raises(UnauthenticatedError):
+        door.sign_in("ada", "no", "here")
