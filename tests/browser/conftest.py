@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import pytest
 from voxloop_cloud.testing import tiny_bundle
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; scripts/setup dev does it")
 CHROMIUM = shutil.which("chromium")
@@ -34,22 +35,29 @@ class Served:
 
     console: str
     password: str
+    address: str
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """`voxloop serve --state --console`, after `voxloop replay`."""
+    """A server of a tiny bundle, after `voxloop replay`."""
     folder = tmp_path_factory.mktemp("served")
-    state, bundle = folder / "state", tiny_bundle(folder / "tiny").path
-    flags = ("--insecure", "--bundle", bundle, "--listen", "127.0.0.1:0", "--log-level", "error", "--state", state)
-    command = voxloop("serve", *flags, "--console", "127.0.0.1:0", "--until-stdin-closes")
+    with serving(folder / "state", "--bundle", tiny_bundle(folder / "tiny").path) as found:
+        (folder / "device.toml").write_text(CONSENT)
+        device = ("--server", found.address, "--insecure", "--config", folder / "device.toml")
+        subprocess.run(voxloop("replay", QUERIES, *device), check=True, capture_output=True, timeout=180)
+        yield found
+
+
+@contextmanager
+def serving(state: Path, *flags: object) -> Iterator[Served]:
+    """`voxloop serve --state --console`."""
+    own = ("--insecure", "--listen", "127.0.0.1:0", "--log-level", "error", "--state", state)
+    command = voxloop("serve", *own, *flags, "--console", "127.0.0.1:0", "--until-stdin-closes")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         said = _said(process, "console", "listening on")
-        (folder / "device.toml").write_text(CONSENT)
-        device = ("--server", said["listening on"], "--insecure", "--config", folder / "device.toml")
-        subprocess.run(voxloop("replay", QUERIES, *device), check=True, capture_output=True, timeout=180)
-        yield Served(said["console"], (state / "console.password").read_text().strip())
+        yield Served(said["console"], (state / "console.password").read_text().strip(), said["listening on"])
     finally:
         process.communicate(timeout=60)  # closes standard input, which ends it
 
@@ -75,12 +83,18 @@ def chromium() -> Iterator["Browser"]:
     Not for the session: while playwright is there its event loop runs in this thread, and asyncio.run fails in all
     other tests.
     """
+    with playwright.sync_playwright() as play, launched(play) as browser:
+        yield browser
+
+
+@contextmanager
+def launched(play: "Playwright", *flags: str) -> Iterator["Browser"]:
+    """Chromium, with flags beside those of all tests."""
     if CHROMIUM is None:
         pytest.skip("no chromium; scripts/setup dev installs it")
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
+    browser = play.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+    yield browser
+    browser.close()
 
 
 @dataclass(slots=True)
@@ -114,10 +128,20 @@ class Visit:
         playwright.expect(self.page.locator("body")).to_contain_text(text, timeout=20_000)
 
 
-@pytest.fixture(params=[1280, 360], ids=["desk", "phone"])
+WIDTHS = [1280, 360]
+
+
+@pytest.fixture(params=WIDTHS, ids=["desk", "phone"])
 def visit(request: pytest.FixtureRequest, chromium: "Browser", served: Served) -> Iterator[Visit]:
-    """Signed in, at both widths; nothing may scroll sideways, fail in the browser, or be asked of anybody else."""
-    context = chromium.new_context(viewport={"width": request.param, "height": 800})
+    """At both widths."""
+    with visiting(chromium, served, request.param) as found:
+        yield found
+
+
+@contextmanager
+def visiting(chromium: "Browser", served: Served, width: int) -> Iterator[Visit]:
+    """Signed in; nothing may scroll sideways, fail in the browser, or be asked of anybody else."""
+    context = chromium.new_context(viewport={"width": width, "height": 800})
     page, faults = context.new_page(), list[str]()
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))
@@ -127,7 +151,7 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser", served: Served) -
     page.get_by_label("Password").fill(served.password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/utterances")
-    yield Visit(page, served.console, faults, place=[1280, 360].index(request.param))
+    yield Visit(page, served.console, faults, place=WIDTHS.index(width))
     too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     context.close()
     assert too_wide <= 0

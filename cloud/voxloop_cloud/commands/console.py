@@ -33,13 +33,27 @@ def console(
     ] = None,
     certificate: Annotated[Path | None, typer.Option(help="certificate (PEM): needed beyond this machine")] = None,
     key: Annotated[Path | None, typer.Option(help="the certificate's private key (PEM)")] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            help="server on this machine that takes plaintext, for the microphone of 'Try it'", metavar="HOST:PORT"
+        ),
+    ] = None,
+    device: Annotated[
+        Path | None,
+        typer.Option(
+            help="in place of --server: the microphone's settings as of 'voxloop listen --config', with TLS and token",
+            metavar="FILE",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_CONSOLE_* win over it")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
     until_stdin_closes: Annotated[bool, typer.Option(hidden=True, help="stop when standard input ends")] = False,
 ) -> None:
-    """See and steer a server in the browser: utterances, stages, deployments, reviews, alarms, drift.
+    """See and steer a server in the browser: utterances, stages, deployments, reviews, alarms, drift,
+    and a microphone to try it with.
 
     Reads the server's state, so it runs beside it, or wherever its database can be reached; 'voxloop serve --console'
     starts one with the server. The password is in a file that only you can read:
@@ -61,6 +75,8 @@ def console(
         "tokens": tokens,
         "certificate": certificate,
         "key": key,
+        "server": server,
+        "device": device,
     }
     settings = read_settings(ConsoleConfig, config, os.environ, flags, prefix="VOXLOOP_CONSOLE_")
 

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, closing
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -111,30 +110,39 @@ def serve(
     with (
         read as exposition,
         closing(Turn()) as turn,
-        console_beside(settings, console, exposition.url, log_level),
+        console_beside(settings, console, exposition.url, log_level) as tell_console,
     ):
+
+        def say_ready(address: str) -> None:
+            _say_ready(address, settings.workers, exposition)
+            tell_console(address)
+
         if settings.workers > 1:
-            raise typer.Exit(_serve_with_workers(settings, endings, exposition, turn))
+            raise typer.Exit(_serve_with_workers(settings, endings, exposition, turn, say_ready))
         recognizer = load_recognizer(settings.engine)
         limited = _limited(settings, recognizer)
         with exposition.recording() as figures:
             alarms = _alarms(settings, exposition, figures, turn)
-            on_ready = partial(_say_ready, exposition=exposition)
-            asyncio.run(_serve(limited, recognizer, endings, figures, alarms, on_ready))
+            asyncio.run(_serve(limited, recognizer, endings, figures, alarms, say_ready))
 
 
-def _serve_with_workers(settings: ServerConfig, endings: Sequence[int], exposition: Exposition, turn: Turn) -> int:
+def _serve_with_workers(
+    settings: ServerConfig,
+    endings: Sequence[int],
+    exposition: Exposition,
+    turn: Turn,
+    on_ready: Callable[[str], None],
+) -> int:
     with reserved_port(settings.listen) as address:
         recognizer = load_recognizer(settings.engine)
         shared = _limited(settings.model_copy(update={"listen": address}), recognizer)
 
-        def serve_one(place: int, parents_end: int, on_ready: Callable[[], None]) -> None:
+        def serve_one(place: int, parents_end: int, on_up: Callable[[], None]) -> None:
             with exposition.recording(place) as figures:
                 alarms = _alarms(shared, exposition, figures, turn)
-                asyncio.run(_serve(shared, recognizer, [*endings, parents_end], figures, alarms, lambda _: on_ready()))
+                asyncio.run(_serve(shared, recognizer, [*endings, parents_end], figures, alarms, lambda _: on_up()))
 
-        where = f"{address}, {settings.workers} workers"
-        return Workers(serve_one, settings.workers, exposition.forget).run(lambda: _say_ready(where, exposition))
+        return Workers(serve_one, settings.workers, exposition.forget).run(lambda: on_ready(address))
 
 
 def _alarms(
@@ -183,8 +191,9 @@ def _ask_to_stop(stop: asyncio.Event, stop_now: asyncio.Event) -> None:
     (stop_now if stop.is_set() else stop).set()
 
 
-def _say_ready(where: str, exposition: Exposition) -> None:
-    typer.echo(f"voxloop serve: listening on {where}")
+def _say_ready(address: str, workers: int, exposition: Exposition) -> None:
+    shared = f", {workers} workers" if workers > 1 else ""
+    typer.echo(f"voxloop serve: listening on {address}{shared}")
     if exposition.url:
         typer.echo(f"voxloop serve: metrics at {exposition.url}")
     sys.stdout.flush()

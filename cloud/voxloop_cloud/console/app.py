@@ -17,6 +17,7 @@ from voxloop_cloud.console import (
     deployments_page,
     devices_page,
     drift_page,
+    microphone_page,
     pipeline_page,
     reviews_page,
     sign_in_page,
@@ -32,6 +33,7 @@ HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -76,6 +78,7 @@ def routes() -> list[BaseRoute]:
         *alarms_page.ROUTES,
         *devices_page.ROUTES,
         *drift_page.ROUTES,
+        *microphone_page.ROUTES,
         Mount("/static", StaticFiles(directory=STATIC), name="static"),
     ]
 

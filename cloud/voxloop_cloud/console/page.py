@@ -13,7 +13,7 @@ from markupsafe import Markup
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -98,7 +98,7 @@ def page(path: str, answer: Answer, *, posts: bool = False) -> Route:
     return Route(path, endpoint, methods=["POST"] if posts else ["GET"], name=path)
 
 
-def signed_in(request: Request) -> Ask | None:
+def signed_in(request: HTTPConnection) -> Ask | None:
     """What is asked for by whoever is signed in at this browser; None: nobody is."""
     sources: Sources = request.app.state.sources
     user = sources.door.sessions.find(request.cookies.get(COOKIE), sources.door.clock())

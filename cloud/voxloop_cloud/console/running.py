@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import sys
@@ -12,13 +11,17 @@ from collections.abc import Callable, Generator, Iterator
 import uvicorn
 
 from voxloop_cloud.console.app import make_app
+from voxloop_cloud.console.bridge import MOST_FRAME_BYTES
 from voxloop_cloud.console.console_config import ConsoleConfig
 from voxloop_cloud.console.door import Door
 from voxloop_cloud.console.meter import Meter
+from voxloop_cloud.console.microphones import Microphones
+from voxloop_cloud.console.parent import Parent
 from voxloop_cloud.console.policy_office import PolicyOffice
 from voxloop_cloud.console.sources import Sources
 from voxloop_cloud.records.clip_store import open_clip_store
 from voxloop_cloud.rollout.review_queue import ReviewQueue
+from voxloop_cloud.security.audit_log import open_audit_log
 from voxloop_cloud.store.database import open_database
 from voxloop_proto.errors import ConfigError
 
@@ -36,7 +39,8 @@ class _Server(uvicorn.Server):
 
 
 def run_console(config: ConsoleConfig, on_ready: Callable[[str], None], stops_with_stdin: bool = False) -> None:
-    """Serves until SIGINT or SIGTERM, or the end of standard input. on_ready: is told the address, with its port.
+    """Serves until SIGINT or SIGTERM, or the end of standard input, where its server says which address is its own.
+    on_ready: is told the console's, with its port.
 
     Raises ConfigError for settings that cannot be used.
     """
@@ -56,8 +60,9 @@ def _opened(config: ConsoleConfig) -> Iterator[Sources]:
             clips=open_clip_store(config.store.clips) if config.store.clips else None,
             door=door,
             meter=Meter(config.metrics, config.scrape_s, time.time),
-            policies=PolicyOffice(engine),
+            policies=PolicyOffice(engine, open_audit_log(config.audit_log, config.tokens)),
             reviews=ReviewQueue(engine, config.most_waiting),
+            microphones=Microphones(config.server),
         )
     finally:
         engine.dispose()
@@ -93,6 +98,8 @@ async def _serve(
             timeout_graceful_shutdown=GRACE_S,
             limit_concurrency=500,
             h11_max_incomplete_event_size=32 << 10,
+            ws_max_size=MOST_FRAME_BYTES,
+            ws_per_message_deflate=False,  # sound does not get smaller by it
         )
     )
     loop = asyncio.get_running_loop()
@@ -104,13 +111,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     if stops_with_stdin:
-        loop.add_reader(sys.stdin.fileno(), _stop_at_end_of_stdin, loop, stop)
+        Parent(sys.stdin.fileno(), sources.microphones.speak_to, stop).attach(loop)
     host, port = config.listen.rpartition(":")[0], listener.getsockname()[1]
     on_ready(f"{'https' if config.certificate else 'http'}://{host}:{port}")
     await server.serve(sockets=[listener])
-
-
-def _stop_at_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
-        loop.remove_reader(sys.stdin.fileno())
-        stop()

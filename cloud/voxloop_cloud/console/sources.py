@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from voxloop_cloud.console.console_config import ConsoleConfig
 from voxloop_cloud.console.door import Door
 from voxloop_cloud.console.meter import Meter
+from voxloop_cloud.console.microphones import Microphones
 from voxloop_cloud.console.policy_office import PolicyOffice
 from voxloop_cloud.records.clip_store import ClipStore
 from voxloop_cloud.rollout.review_queue import ReviewQueue
@@ -29,5 +30,6 @@ class Sources:
     meter: Meter
     policies: PolicyOffice
     reviews: ReviewQueue
+    microphones: Microphones = field(default_factory=Microphones)
     now_s: Callable[[], float] = field(default=time.time)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -20,7 +20,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key === "Escape" && isTyping(event.target)) { event.target.blur(); return; }
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (event.key === " " && event.target.matches("button, a, summary, audio")) return;
+  if (event.key === " " && event.target.matches("button, a, summary, audio, input")) return;
   const wanted = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (wanted) { event.preventDefault(); press(wanted); }
 });
