@@ -308,9 +308,11 @@ async def open_server(
         open_access(config, config.listen) as access,
         _open_records(config.store) as records,
         open_engine(config.engine, recognizer) as engine,
-        open_routing(config.routing, engine, config.engine, records.engine if records else None) as routing,
+        open_routing(
+            config.routing, engine, config.engine, records.engine if records else None, access.audit
+        ) as routing,
         open_spans(config.metrics.otlp) as spans,
-        open_rollout(config.rollout, routing, records) as reviews,
+        open_rollout(config.rollout, config.alarms, routing, records) as reviews,
         watching_drift(config.drift, records.engine if records else None, engine.bundle),
     ):
         most = config.max_sessions + SPARE_CALLS
@@ -321,7 +323,7 @@ async def open_server(
             servicer.ears.listeners.append(spans.hear)
         pb_grpc.add_SpeechServiceServicer_to_server(servicer, server)
         asks_nobody = access.gate is None and is_loopback(config.listen)
-        admin = AdminServicer(routing, lambda claimed: admin_name(claimed, asks_nobody), access.audit)
+        admin = AdminServicer(routing, lambda claimed: admin_name(claimed, asks_nobody))
         admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)

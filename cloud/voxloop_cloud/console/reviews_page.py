@@ -6,7 +6,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from voxloop_cloud.console.page import Ask, back_to, page
-from voxloop_cloud.rollout.review import State
 from voxloop_proto.errors import ConfigError
 
 LISTED: Final = 30
@@ -15,8 +14,9 @@ LISTED: Final = 30
 def _show(ask: Ask) -> Response:
     reviews = ask.sources.reviews
     listed = reviews.listed(most=LISTED)
-    mine = next((each for each in reviews.listed(State.CLAIMED) if each.claimed_by == ask.user.name), None)
-    return ask.show("reviews.html", mine=mine, listed=listed, waiting=reviews.waiting(), State=State)
+    now_s = ask.sources.now_s()
+    mine = reviews.claimed(ask.user.name, now_s)
+    return ask.show("reviews.html", mine=mine, listed=listed, waiting=reviews.waiting(now_s))
 
 
 def _claim(ask: Ask) -> Response:

@@ -1,9 +1,12 @@
 """What a new bundle must show, how sure of it one wants to be, and what is then done without a person."""
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SHIPPED_ALARMS: Final = ("null_transcripts", "failed_segments", "model_failures")
+"""Those that wake somebody up and name the bundle that they are of."""
 
 
 class Limits(BaseModel):
@@ -58,7 +61,6 @@ class ReviewConfig(BaseModel):
     answer_ms: int = Field(
         120_000, ge=100, description="time that people have while a device waits; after it the model's text is given"
     )
-    claim_ms: int = Field(60_000, ge=100, description="time that one person has before another may take an utterance")
     audit_share: float = Field(
         0.0, ge=0, le=1, description="part of the answered utterances that people label, drawn at random"
     )
@@ -90,7 +92,9 @@ class RolloutConfig(BaseModel):
     rates: ErrorRates = Field(default_factory=ErrorRates)
     guards: GuardLimits = Field(default_factory=GuardLimits)
     reviews: ReviewConfig = Field(default_factory=ReviewConfig)
-    alarms: tuple[str, ...] = Field((), description="rules whose alarm, while a bundle is tried, rolls it back")
+    alarms: tuple[str, ...] = Field(
+        SHIPPED_ALARMS, description="rules whose alarm, while a bundle is tried, rolls it back; those that ship"
+    )
     must_not_fail: Path | None = Field(
         None, description="manifest (JSONL) of clips whose texts must be right before a bundle may be promoted"
     )

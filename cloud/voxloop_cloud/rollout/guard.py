@@ -14,9 +14,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.rollout.checks import read_audit
 from voxloop_cloud.rollout.config import RolloutConfig
 from voxloop_cloud.rollout.labelled_clips import LabelledClip, read_labelled_clips
 from voxloop_cloud.rollout.lease import Lease
+from voxloop_cloud.rollout.must_not_fail import ClipHearing
 from voxloop_cloud.rollout.trial import Trial
 from voxloop_cloud.rollout.trial_watch import TrialWatch
 from voxloop_cloud.rollout.trials import changed_by, find_trials, is_forced
@@ -30,6 +32,9 @@ LEASE_LOOKS: Final = 5
 """Looks for which one process keeps the work, but no less than LEAST_LEASE_S; after it died, so long nobody looks."""
 
 LEAST_LEASE_S: Final = 5.0
+
+MOST_REASON_CHARACTERS: Final = 700
+"""With the names of bundles that were let in without an audit it still is one that the store takes."""
 
 _log = structlog.get_logger("voxloop.guard")
 
@@ -74,6 +79,8 @@ class RolloutGuard:
         self._must_hear: Sequence[LabelledClip] = (
             read_labelled_clips(config.must_not_fail) if config.must_not_fail else ()
         )
+        for clip in self._must_hear:
+            clip.check()
         self._watches: dict[str, TrialWatch] = {}
 
     async def run(self) -> None:
@@ -90,7 +97,7 @@ class RolloutGuard:
         try:
             await asyncio.shield(look)
         except asyncio.CancelledError:
-            await asyncio.wait([look])  # it holds the database, which is closed after us
+            await asyncio.gather(look, return_exceptions=True)  # it holds the database, which is closed after us
             raise
         except (SQLAlchemyError, VoxloopError) as error:
             _log.warning("guard.failed", error=str(error).splitlines()[0])
@@ -100,7 +107,7 @@ class RolloutGuard:
     async def look(self) -> list[Verdict]:
         """One look at every trial: reads what is new, judges, writes down, acts. Returns the verdicts.
 
-        None if another process is at work. Raises what SQLAlchemy and the policies do.
+        None of them if another process is at work. Raises what SQLAlchemy and the policies do.
         """
         if not await asyncio.to_thread(self._hold_lease):
             self._watches.clear()
@@ -112,6 +119,7 @@ class RolloutGuard:
         for trial in trials:
             watch = self._watch(trial)
             if watch is None:
+                await asyncio.to_thread(self._lease.release)  # another process may have the bundle
                 continue
             verdict = await asyncio.to_thread(watch.look, trial, is_forced(versions, trial.bundle), self._now_s())
             if verdict is None:
@@ -136,9 +144,8 @@ class RolloutGuard:
         recognizer = self._recognizers(trial.bundle)
         if recognizer is None:
             return None
-        watch = TrialWatch(self._database, recognizer, trial, self._config, self._must_hear, self._hold_lease)
-        if known is not None:
-            watch.must_not_fail = known.must_not_fail
+        clips = known.must_not_fail if known is not None else ClipHearing(self._must_hear, recognizer)
+        watch = TrialWatch(self._database, trial, self._config, read_audit(recognizer.bundle), clips)
         self._watches[trial.bundle] = watch
         return watch
 
@@ -151,12 +158,17 @@ class RolloutGuard:
         forced = (bundle,) if is_forced(versions, bundle) else ()
         try:
             policy = changed_by(verdict, newest.policy)
-            await self._policies.change(policy, AUTHOR, verdict.reason, newest.version, forced)
+            await self._policies.change(policy, AUTHOR, _cut(verdict.reason), newest.version, forced)
         except ConfigError as error:
             _log.warning("guard.overtaken", bundle=bundle, kind=verdict.kind.value, error=error.message)
             return False
         _log.warning("guard.acted", bundle=bundle, kind=verdict.kind.value, reason=verdict.reason)
         return True
+
+
+def _cut(reason: str) -> str:
+    """A reason that the store takes, however long the texts of clips in it are."""
+    return reason if len(reason) <= MOST_REASON_CHARACTERS else f"{reason[: MOST_REASON_CHARACTERS - 1]}…"
 
 
 @asynccontextmanager

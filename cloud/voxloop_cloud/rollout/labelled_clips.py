@@ -30,6 +30,18 @@ class LabelledClip:
     audio: Path
     text: str
 
+    def check(self) -> None:
+        """Raises DataError if it is no sound, or of another rate."""
+        try:
+            found = soundfile.info(self.audio)
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"{self.audio} cannot be read: {error}") from error
+        if found.samplerate != SAMPLE_RATE_HZ or found.channels != 1:
+            raise DataError(
+                f"{self.audio} is of {found.samplerate} Hz with {found.channels} channels; "
+                f"allowed is {SAMPLE_RATE_HZ} Hz mono"
+            )
+
     def read(self) -> Pcm:
         """Its sound, (N,) float32 in [-1, 1]. Raises DataError if it is none, or of another rate."""
         try:

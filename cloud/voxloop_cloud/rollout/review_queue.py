@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Engine, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, or_, select, update
 
 from voxloop_cloud.rollout.review import Request, Review, State
 from voxloop_cloud.store.database import writing
@@ -62,6 +62,7 @@ class ReviewQueue:
         _check_name(reviewer)
         until_s = now_s + claim_s
         with writing(self._database) as connection:
+            _expire(connection, now_s)
             own = _is_claimed_by(reviewer)
             free = or_(
                 REVIEWS.c.state == State.WAITING.value,
@@ -125,10 +126,7 @@ class ReviewQueue:
     def expire(self, now_s: float) -> int:
         """Ends what is due; returns how many."""
         with writing(self._database) as connection:
-            changed = connection.execute(
-                update(REVIEWS).where(_is_open(), REVIEWS.c.due_s <= now_s).values(state=State.EXPIRED.value)
-            )
-            return changed.rowcount
+            return _expire(connection, now_s)
 
     def settled(self, ids: Collection[int]) -> list[Review]:
         """Those of the reviews that are answered or expired."""
@@ -146,17 +144,32 @@ class ReviewQueue:
         with self._database.connect() as connection:
             return [_read(row) for row in connection.execute(question)]
 
-    def waiting(self) -> int:
-        """How many are neither answered nor expired."""
+    def claimed(self, reviewer: str, now_s: float) -> Review | None:
+        """What a reviewer has claimed and may still answer."""
+        is_theirs = and_(_is_claimed_by(reviewer), REVIEWS.c.claimed_until_s >= now_s, REVIEWS.c.due_s > now_s)
         with self._database.connect() as connection:
-            return connection.execute(select(func.count()).select_from(REVIEWS).where(_is_open())).scalar_one()
+            row = connection.execute(_reviews().where(is_theirs).order_by(REVIEWS.c.id).limit(1)).one_or_none()
+        return None if row is None else _read(row)
 
-    def _check_room(self, connection: Any, now_s: float) -> None:
-        waiting = connection.execute(
-            select(func.count()).select_from(REVIEWS).where(_is_open(), REVIEWS.c.due_s > now_s)
-        ).scalar_one()
+    def waiting(self, now_s: float) -> int:
+        """How many are neither answered nor due."""
+        with self._database.connect() as connection:
+            return _count_open(connection, now_s)
+
+    def _check_room(self, connection: Connection, now_s: float) -> None:
+        waiting = _count_open(connection, now_s)
         if waiting >= self._most_waiting:
             raise OverloadError(f"{waiting} utterances wait for a person; allowed are {self._most_waiting}")
+
+
+def _count_open(connection: Connection, now_s: float) -> int:
+    question = select(func.count()).select_from(REVIEWS).where(_is_open(), REVIEWS.c.due_s > now_s)
+    return connection.execute(question).scalar_one()
+
+
+def _expire(connection: Connection, now_s: float) -> int:
+    is_due = and_(_is_open(), REVIEWS.c.due_s <= now_s)
+    return connection.execute(update(REVIEWS).where(is_due).values(state=State.EXPIRED.value)).rowcount
 
 
 def _is_open() -> Any:

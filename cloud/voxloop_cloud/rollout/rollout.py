@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from voxloop_cloud.alarms.config import AlarmsConfig
 from voxloop_cloud.recognizer import Recognizer
+from voxloop_cloud.rollout.alarm_names import check_alarm_names
 from voxloop_cloud.rollout.config import RolloutConfig
 from voxloop_cloud.rollout.guard import open_guard
 from voxloop_cloud.rollout.review_desk import ReviewDesk, open_review_desk
@@ -20,15 +22,17 @@ FLUSH_S = 5.0
 
 @asynccontextmanager
 async def open_rollout(
-    config: RolloutConfig, routing: Routing, records: "Records | None"
+    config: RolloutConfig, alarms: AlarmsConfig, routing: Routing, records: "Records | None"
 ) -> AsyncIterator[ReviewDesk | None]:
     """Watches what the routing tries out, until the block is left; gives the desk. None where there is no store.
 
-    Raises ConfigError or DataError for a wrong manifest of clips that must not fail.
+    alarms: the server's. Raises ConfigError for alarms that cannot fire, and that or DataError for a wrong manifest of
+    clips that must not fail.
     """
     if routing.database is None or records is None:
         yield None
         return
+    check_alarm_names(config, alarms)
 
     def recognizer_of(bundle: str) -> Recognizer | None:
         return next((engine.recognizer for engine in routing.router.engines if engine.key == bundle), None)

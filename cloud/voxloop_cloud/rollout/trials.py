@@ -10,8 +10,6 @@ from voxloop_cloud.routing.policy_steps import promoted, with_canary, with_shado
 from voxloop_cloud.routing.policy_version import PolicyVersion
 
 _SHARE_DIGITS: Final = 9
-FORCED: Final = "[without an audit: "
-"""What routing.policy_desk adds to the reason of such a policy."""
 
 
 def find_trials(versions: Sequence[PolicyVersion]) -> list[Trial]:
@@ -91,5 +89,6 @@ def _is_tried(policy: Policy, bundle: str) -> bool:
 
 
 def is_forced(versions: Sequence[PolicyVersion], bundle: str) -> bool:
-    """Whether a person let the bundle in without an audit that it passed: the desk writes that into the reason."""
-    return any(FORCED in each.reason and bundle in each.reason.partition(FORCED)[2] for each in versions)
+    """Whether a person let the bundle answer devices without an audit that it passed; to listen is not yet to
+    answer."""
+    return any(bundle in each.forced and bundle in each.policy.answering for each in versions)

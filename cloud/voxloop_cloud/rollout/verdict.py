@@ -2,14 +2,18 @@
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
+from voxloop_cloud.rollout.bounded_mean import FEW
 from voxloop_cloud.rollout.checks import Checks
 from voxloop_cloud.rollout.config import RolloutConfig
 from voxloop_cloud.rollout.evidence import Finding
 from voxloop_cloud.rollout.guards import DISAGREEMENT, WORD_ERRORS, Source
 from voxloop_cloud.rollout.trial import Trial
 from voxloop_cloud.rollout.verdict_text import harm_in_words, in_words, lack_in_words
+
+_SHOWN: Final = 80
+"""Characters of a text in a reason, which is one sentence."""
 
 
 class Kind(StrEnum):
@@ -64,10 +68,7 @@ def judge(case: Case, config: RolloutConfig) -> Verdict:
 
 
 def _harms(case: Case, config: RolloutConfig) -> list[str]:
-    """What is proven against the bundle, each as half a sentence.
-
-    Words that differ do not say whose are right: where labels are to decide, they are no harm.
-    """
+    """What is proven against the bundle, each as half a sentence."""
     checks = case.checks
     harms = [f"the alarm {rule} fired" for rule in checks.alarms]
     if checks.must_not_fail and checks.must_not_fail.wrong:
@@ -75,13 +76,30 @@ def _harms(case: Case, config: RolloutConfig) -> list[str]:
         first = wrong[0]
         harms.append(
             f"{len(wrong)} of {checks.must_not_fail.clips} clips that must not fail did, "
-            f"first {first.clip_id}: {first.heard!r} in place of {first.wanted!r}"
+            f"first {first.clip_id[:_SHOWN]}: {_quoted(first.heard)} in place of {_quoted(first.wanted)}"
         )
     return harms + [
         harm_in_words(finding)
         for finding in case.findings
-        if finding.is_harm and not (finding.guard is DISAGREEMENT and config.needs_labels)
+        if finding.is_harm and (finding.guard is not DISAGREEMENT or _counts_against(case, config))
     ]
+
+
+def _counts_against(case: Case, config: RolloutConfig) -> bool:
+    """Whether words that differ are harm, though they do not say whose are right.
+
+    Where labels are to decide, a bundle that only listens in may wait for them. One that answers devices may not: it is
+    taken off, unless the labels that there are speak for it.
+    """
+    if not config.needs_labels:
+        return True
+    labelled = next((finding for finding in case.findings if finding.guard is WORD_ERRORS), None)
+    is_spoken_for = labelled is not None and labelled.count >= FEW and (labelled.estimate or 0.0) <= 0.0
+    return case.trial.live_since_s is not None and not is_spoken_for
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
 
 
 def _lacks(case: Case, config: RolloutConfig, next_share: float) -> list[str]:

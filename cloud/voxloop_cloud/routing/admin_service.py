@@ -11,7 +11,6 @@ import grpc.aio
 from voxloop_cloud.routing.policy import read_policy
 from voxloop_cloud.routing.policy_version import MOST_LISTED, PolicyVersion
 from voxloop_cloud.routing.routing import Routing
-from voxloop_cloud.security.audit_log import AuditLog
 from voxloop_proto.audio import samples_to_ms
 from voxloop_proto.errors import ConfigError, VoxloopError, row_of
 from voxloop_proto.v1 import admin_pb2 as pb
@@ -22,13 +21,12 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class AdminServicer(pb_grpc.AdminServiceServicer):
-    """Each call is refused unless `check` lets the caller in, and each change is in the audit log."""
+    """Each call is refused unless `check` lets the caller in."""
 
-    def __init__(self, routing: Routing, check: Callable[[str], str], audit: AuditLog | None) -> None:
+    def __init__(self, routing: Routing, check: Callable[[str], str]) -> None:
         """check: gives the caller's name, or raises PermissionDeniedError; is told what the caller says of itself."""
         self._routing = routing
         self._check = check
-        self._audit = audit
 
     async def GetPolicy(  # noqa: N802 (the name is the contract's)
         self,
@@ -53,14 +51,9 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
         async with _telling(context):
             author = self._check(request.author)
             policy = read_policy(request.document)
-            try:
-                new = await self._routing.desk.change(
-                    policy, author, request.reason, request.expected_version, request.unaudited
-                )
-            except VoxloopError as error:
-                await self._note("policy.refused", author, reason=request.reason, why=error.message)
-                raise
-            await self._note("policy.set", author, version=str(new.version), reason=new.reason)
+            new = await self._routing.desk.change(
+                policy, author, request.reason, request.expected_version, request.unaudited
+            )
             return pb.SetPolicyResponse(policy=_to_wire(new))
 
     async def ListPolicies(  # noqa: N802 (the name is the contract's)
@@ -101,10 +94,6 @@ class AdminServicer(pb_grpc.AdminServiceServicer):
             )
             for key in sorted(router.in_force.policy.bundles)
         ]
-
-    async def _note(self, action: str, who: str, **fields: str) -> None:
-        if self._audit is not None:
-            await asyncio.to_thread(self._audit.record, action, **{"who": who, **fields})
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ class EngineRack:
         self._first = first
         self._config = config
         self._loading: dict[str, asyncio.Task[Engine]] = {}
+        self._unwanted: set[str] = set()  # of those that are being loaded
 
     async def load(self, key: str) -> Engine:
         """A bundle, as soon as it is ready. Raises ConfigError if it is not here, ContractError if it is wrong."""
@@ -38,6 +39,7 @@ class EngineRack:
     def begin_loading(self, keys: Iterable[str]) -> None:
         """Those that are not there are loaded from now on; what fails is kept in `failures`, and logged."""
         for key in keys:
+            self._unwanted.discard(key)
             if key not in self.engines and key not in self._loading:
                 task = self._loading[key] = asyncio.create_task(self._load(key), name=f"load {key}")
                 task.add_done_callback(_hear)
@@ -50,6 +52,7 @@ class EngineRack:
             del self.engines[key]
         for key in self.failures.keys() - kept:
             del self.failures[key]
+        self._unwanted |= self._loading.keys() - kept
 
     async def close(self) -> None:
         """Waits for no bundle any more."""
@@ -65,12 +68,15 @@ class EngineRack:
             self.failures[key] = str(error)
             _log.error("bundle.not_loaded", bundle=key, error=str(error), exc_info=not isinstance(error, VoxloopError))
             raise
+        else:
+            self.failures.pop(key, None)
+            if key not in self._unwanted:
+                self.engines[key] = engine
+                _log.info("bundle.loaded", bundle=key)
+            return engine
         finally:
             del self._loading[key]
-        self.engines[key] = engine
-        self.failures.pop(key, None)
-        _log.info("bundle.loaded", bundle=key)
-        return engine
+            self._unwanted.discard(key)
 
     async def _open(self, key: str) -> Engine:
         path: Path = await asyncio.to_thread(find_keyed, key)

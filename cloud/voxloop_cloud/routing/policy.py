@@ -51,8 +51,8 @@ class Route(StrEnum):
 class Mode(StrEnum):
     """How much of the answering is the model's."""
 
-    HUMAN = "human"  # people answer, no model is asked
-    SHADOW = "shadow"  # people answer, the model listens in
+    HUMAN = "human"  # people answer; the model's text is given only if none does in time
+    SHADOW = "shadow"  # the same, so that the model is compared with what they answer
     ASSISTANCE = "assistance"  # people answer, with the model's text before them
     PARTIAL = "partial"  # the model answers where it is sure, people elsewhere
     FULL = "full"  # the model answers

@@ -1,34 +1,43 @@
-"""Where a policy is changed: what it names is checked first, then it is stored, then this process obeys it at once."""
+"""Where a server's policy is changed: in the store, by the one way there is; then this process obeys it at once."""
 
 import asyncio
 import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from voxloop_cloud.routing.bundle_shelf import is_audited
+from voxloop_cloud.bundle import Bundle
 from voxloop_cloud.routing.engine_rack import EngineRack
 from voxloop_cloud.routing.policy import Policy
-from voxloop_cloud.routing.policy_version import MOST_LISTED, PolicyVersion, primaries
+from voxloop_cloud.routing.policy_version import MOST_LISTED, PolicyVersion
 from voxloop_cloud.routing.router import Router
 from voxloop_proto.errors import ConfigError
 
 if TYPE_CHECKING:  # at run time only servers with a store load SQLAlchemy
+    from voxloop_cloud.routing.policy_change import PolicyChange
     from voxloop_cloud.routing.policy_store import PolicyStore
+    from voxloop_cloud.security.audit_log import AuditLog
 
 
 class PolicyDesk:
-    """For the admin service, the console and the guard. One change at a time in each process; between processes the
-    expected version decides."""
+    """For the admin service and the guard. Who changes what somebody else has just changed is told so: the expected
+    version decides, within a process as between them.
+    """
 
     def __init__(
-        self, router: Router, rack: EngineRack, store: "PolicyStore | None", clock: Callable[[], float] = time.time
+        self,
+        router: Router,
+        rack: EngineRack,
+        store: "PolicyStore | None",
+        audit: "AuditLog | None" = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """store: None for a server that keeps no state, whose policy cannot be changed. clock: Unix seconds."""
         self._router = router
         self._rack = rack
         self._store = store
+        self._audit = audit
         self._clock = clock
-        self._one_at_a_time = asyncio.Lock()
+        self._one_loads = asyncio.Lock()
 
     @property
     def in_force(self) -> PolicyVersion:
@@ -40,27 +49,39 @@ class PolicyDesk:
     ) -> PolicyVersion:
         """Puts a policy in force; returns once this process obeys it, the others do within `watch_ms`.
 
-        Bundles that are not loaded are, first: seconds. unaudited: bundles that may answer or listen in although their
-        audit has not passed. Raises ConfigError if the server keeps no state, somebody else has changed the policy
-        meanwhile, or a bundle is not here or not audited; ContractError if one is damaged.
+        Bundles that are not loaded are, first: seconds, in which a change that needs none, as a rollback, goes ahead.
+        unaudited: bundles that may answer or listen in although their audit has not passed. Raises ConfigError if the
+        server keeps no state, and what `put_in_force` raises.
         """
         store = self._stored()
-        async with self._one_at_a_time:
-            await asyncio.to_thread(store.check_newest, expected_version)  # before a bundle is loaded for nothing
+        from voxloop_cloud.routing.policy_change import PolicyChange  # noqa: PLC0415 (it loads SQLAlchemy)
+
+        change = PolicyChange(policy, author, reason, expected_version, frozenset(unaudited))
+        if policy.bundles - self.in_force.policy.bundles <= self._rack.engines.keys():
+            return await self._put(store, change)
+        async with self._one_loads:
             try:
-                forced = await self._check_bundles(store, policy, unaudited)
-                told = f"{reason} [without an audit: {', '.join(forced)}]" if forced else reason
-                new = await asyncio.to_thread(store.add, policy, author, told, expected_version, self._clock())
-                self._router.obey(new)
+                return await self._put(store, change)
             finally:
                 self._router.fetch()  # lets go of what was loaded for a policy that was refused
-        return new
 
     async def history(self, most: int = MOST_LISTED) -> list[PolicyVersion]:
         """All policies that were in force, the newest first; of a server that keeps no state, the fixed one."""
         if self._store is None:
             return [self.in_force]
         return await asyncio.to_thread(self._store.history, most)
+
+    async def _put(self, store: "PolicyStore", change: "PolicyChange") -> PolicyVersion:
+        from voxloop_cloud.routing.policy_change import put_in_force  # noqa: PLC0415 (it loads SQLAlchemy)
+
+        loop = asyncio.get_running_loop()
+
+        def load(key: str) -> Bundle:
+            return asyncio.run_coroutine_threadsafe(self._rack.load(key), loop).result().bundle
+
+        new = await asyncio.to_thread(put_in_force, store, change, load, self._audit, self._clock())
+        self._router.obey(new)
+        return new
 
     def _stored(self) -> "PolicyStore":
         if self._store is None:
@@ -69,25 +90,3 @@ class PolicyDesk:
                 "start it with 'voxloop serve --state DIR' to route"
             )
         return self._store
-
-    async def _check_bundles(self, store: "PolicyStore", policy: Policy, unaudited: Collection[str]) -> list[str]:
-        """Returns those that are in use only because they were named. What is in use already, and whatever has been the
-        primary before, needs no audit now: a step back is always open."""
-        before = self.in_force.policy
-        new = (policy.answering - before.answering) | (policy.bundles - before.bundles)
-        if not new:
-            return []
-        for key in sorted(new):
-            await self._rack.load(key)
-        known = primaries(await asyncio.to_thread(store.history))
-        lacking = [key for key in sorted(new - known) if not await self._is_audited(key)]
-        if refused := [key for key in lacking if key not in unaudited]:
-            raise ConfigError(
-                f"{', '.join(refused)}: its audit.json does not say that it passed; evaluate and export it with its "
-                f"audit, or take it all the same with --unaudited {refused[0]}, which is recorded"
-            )
-        return lacking
-
-    async def _is_audited(self, key: str) -> bool:
-        engine = await self._rack.load(key)
-        return await asyncio.to_thread(is_audited, engine.bundle)

@@ -36,8 +36,9 @@ class PolicyStore:
         return _read(rows[0]) if rows else None
 
     def history(self, most: int = MOST_LISTED) -> list[PolicyVersion]:
-        """The newest first."""
-        return [_read(row) for row in self._ask(select(POLICIES).order_by(POLICIES.c.version.desc()).limit(most))]
+        """The newest first. Rows that are no policy are left out: `newest` tells of the one that counts."""
+        rows = self._ask(select(POLICIES).order_by(POLICIES.c.version.desc()).limit(most))
+        return [version for row in rows if (version := _read_or_none(row)) is not None]
 
     def add(self, policy: Policy, author: str, reason: str, expected_version: int, now_s: float) -> PolicyVersion:
         """Puts a policy in force. expected_version: the one that it changes.
@@ -46,16 +47,18 @@ class PolicyStore:
         """
         _check_length("author", author, MOST_AUTHOR_CHARACTERS)
         _check_length("reason", reason, MOST_REASON_CHARACTERS)
-        self.check_newest(expected_version)
+        self.expect(expected_version)
         new = PolicyVersion(expected_version + 1, now_s, author, reason, policy)
         if not self._insert(new):
             raise _overtaken(expected_version, new.version)
         return new
 
-    def check_newest(self, expected_version: int) -> None:
-        """Raises ConfigError unless this is the version in force."""
-        if (found := self.newest_version()) != expected_version:
-            raise _overtaken(expected_version, found)
+    def expect(self, version: int) -> PolicyVersion | None:
+        """The policy in force, None for version 0. Raises ConfigError unless it is of this version."""
+        newest = self.newest()
+        if (found := newest.version if newest else 0) != version:
+            raise _overtaken(version, found)
+        return newest
 
     def begin(self, policy: Policy, now_s: float) -> PolicyVersion:
         """The policy in force; of a database that has none, this one, as version 1."""
@@ -95,9 +98,16 @@ def _read(row: "Row[Any]") -> PolicyVersion:
     except ValidationError as error:
         raise DataError(
             f"version {row.version} in the table of policies is none: {error.errors()[0]['msg']}; "
-            "was it written by a newer voxloop? then update this one"
+            "if a newer voxloop wrote it, update this one; else delete the row, and the version before it holds again"
         ) from error
     return PolicyVersion(row.version, row.created_s, row.author, row.reason, policy)
+
+
+def _read_or_none(row: "Row[Any]") -> PolicyVersion | None:
+    try:
+        return _read(row)
+    except DataError:
+        return None
 
 
 def _check_length(name: str, text: str, most: int) -> None:

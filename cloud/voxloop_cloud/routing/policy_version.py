@@ -11,6 +11,9 @@ FIXED_VERSION: Final = 0
 
 MOST_LISTED: Final = 1_000
 
+FORCED: Final = "[without an audit: "
+"""Ends a reason, with the bundles that were let in by name although their audit has not passed, and a bracket."""
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
@@ -21,6 +24,12 @@ class PolicyVersion:
     author: str
     reason: str
     policy: Policy
+
+    @property
+    def forced(self) -> frozenset[str]:
+        """Bundles that this version let in without an audit that they passed."""
+        _, mark, names = self.reason.rpartition(FORCED)
+        return frozenset(names.removesuffix("]").split(", ")) if mark and names.endswith("]") else frozenset()
 
 
 def fixed_policy(bundle: str) -> PolicyVersion:

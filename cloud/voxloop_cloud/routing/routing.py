@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # at run time only servers with a store load SQLAlchemy
     import sqlalchemy
 
     from voxloop_cloud.routing.policy_store import PolicyStore
+    from voxloop_cloud.security.audit_log import AuditLog
 
 _log = structlog.get_logger("voxloop.routing")
 
@@ -50,12 +51,17 @@ class Routing:
 
 @asynccontextmanager
 async def open_routing(
-    config: RoutingConfig, engine: Engine, engine_config: EngineConfig, database: "sqlalchemy.Engine | None"
+    config: RoutingConfig,
+    engine: Engine,
+    engine_config: EngineConfig,
+    database: "sqlalchemy.Engine | None",
+    audit: "AuditLog | None" = None,
 ) -> AsyncIterator[Routing]:
     """Routes over the policy in the database, or, without one, to the one bundle; until the block is left.
 
     Waits for the policy's primary, if that is another than the engine's bundle; should it not be there, the engine's
-    answers, and the log says so. Raises UnavailableError if the database is away.
+    answers, and the log says so. audit: each change of the policy is written into it. Raises UnavailableError if the
+    database is away.
     """
     rack = EngineRack(engine, engine_config)
     async with open_shadows(config.shadows) as shadows:
@@ -71,7 +77,7 @@ async def open_routing(
         router = await _begin(rack, engine, store, shadows)
         async with _running(router.watch(store, config.watch_ms / 1000.0), writer.write()):
             try:
-                yield Routing(router, PolicyDesk(router, rack, store), shadows, database)
+                yield Routing(router, PolicyDesk(router, rack, store, audit), shadows, database)
             finally:
                 await rack.close()
 

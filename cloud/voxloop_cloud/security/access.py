@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxloop_cloud.security.audit_log import AUDIT_FILE, AuditLog
+from voxloop_cloud.security.audit_log import AUDIT_FILE, AuditLog, open_audit_log
 from voxloop_cloud.security.authentication import Authenticator
 from voxloop_cloud.security.gate import Gate
 from voxloop_cloud.security.tls import TlsConfig, open_credentials
@@ -54,7 +54,7 @@ async def open_access(config: AccessConfig, listen: str) -> AsyncIterator[Access
 
     Raises ConfigError for settings that say too little or two things at once, and for files that are wrong.
     """
-    audit = _open_audit_log(config)
+    audit = open_audit_log(config.audit_log, config.tokens)
     credentials, gate = _open_port(config, listen), _open_gate(config, audit)
     watch = asyncio.create_task(gate.watch(), name="watch tokens") if gate else None
     try:
@@ -82,11 +82,6 @@ def _open_port(config: AccessConfig, listen: str) -> grpc.ServerCredentials | No
             "certificates --help'), listen on 127.0.0.1, or add --insecure-beyond-loopback where the network is private"
         )
     return None
-
-
-def _open_audit_log(config: AccessConfig) -> AuditLog | None:
-    file = config.audit_log or (config.tokens.with_name(AUDIT_FILE) if config.tokens else None)
-    return AuditLog(file) if file else None
 
 
 def _open_gate(config: AccessConfig, audit: AuditLog | None) -> Gate | None:

@@ -78,6 +78,12 @@ class AuditLog:
         return self._file.with_name(f"{self._file.name}.{number}") if number else self._file
 
 
+def open_audit_log(file: Path | None, tokens: Path | None) -> AuditLog | None:
+    """The log in this file; if none is named, in AUDIT_FILE beside the tokens; without either, none."""
+    found = file or (tokens.with_name(AUDIT_FILE) if tokens else None)
+    return AuditLog(found) if found else None
+
+
 def _cut(value: object) -> object:
     return value[:MAX_FIELD_CHARACTERS] if isinstance(value, str) else value
 

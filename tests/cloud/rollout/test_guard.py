@@ -25,7 +25,8 @@ from voxloop_cloud.routing.policy_version import PolicyVersion
 from voxloop_cloud.store.database import writing
 from voxloop_cloud.store.tables import ALARMS
 from voxloop_cloud.testing import babble, tiny_bundle
-from voxloop_proto.errors import ConfigError
+from voxloop_proto.audio import Pcm
+from voxloop_proto.errors import ConfigError, DataError, ModelError
 
 BEGAN_S, NOW_S = 1_000.0, 2_000.0
 SHADOWED = with_shadow(Policy.of_one(PRESENT), CANDIDATE, 1.0)
@@ -165,6 +166,91 @@ def test_clips_that_must_not_fail_are_heard_before_a_promotion(
         manifest.write_text(f'{{"audio": "clip.wav", "text": "{text}"}}\n')
         [verdict] = asyncio.run(guard_of(database, desk, recognizer, now_s=now_s, must_not_fail=manifest).look())
         assert verdict.kind is kind
+
+
+def test_a_clip_that_cannot_be_read_any_more_stops_no_other_guard(
+    database: Engine, desk: Desk, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "clip.wav", babble(900.0), 16_000)
+    manifest = tmp_path / "must.jsonl"
+    manifest.write_text('{"audio": "clip.wav", "text": "stop"}\n')
+    guard = guard_of(database, desk, recognizer, must_not_fail=manifest, promotes=True)
+    (tmp_path / "clip.wav").write_bytes(b"no sound")
+    [held] = asyncio.run(guard.look())
+    assert held.kind is Kind.HOLD
+    assert "the clips that must not fail are still being heard" in held.text
+    add_shadowed(database, 300, BEGAN_S + 1, labelled=False, shadow=[("is_null", True), ("text", "")])
+    [verdict] = asyncio.run(guard.look())
+    assert verdict.kind is Kind.ROLL_BACK
+    assert in_force(desk).author == AUTHOR
+
+
+@pytest.mark.parametrize(("rate_hz", "sound", "said"), [(8_000, babble(900.0), "8000 Hz"), (16_000, None, "read")])
+def test_a_manifest_of_clips_that_are_none_is_refused_at_the_start(
+    database: Engine, desk: Desk, recognizer: Recognizer, tmp_path: Path, rate_hz: int, sound: Pcm | None, said: str
+) -> None:
+    if sound is None:
+        (tmp_path / "clip.wav").write_bytes(b"no sound")
+    else:
+        soundfile.write(tmp_path / "clip.wav", sound, rate_hz)
+    manifest = tmp_path / "must.jsonl"
+    manifest.write_text('{"audio": "clip.wav", "text": "stop"}\n')
+    with pytest.raises(DataError, match=said):
+        guard_of(database, desk, recognizer, must_not_fail=manifest)
+
+
+def test_clips_are_heard_a_few_at_a_look_so_that_devices_do_not_wait_for_them(
+    database: Engine, desk: Desk, recognizer: Recognizer, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "clip.wav", babble(3_000.0), 16_000)
+    manifest = tmp_path / "must.jsonl"
+    manifest.write_text('{"audio": "clip.wav", "text": "stop"}\n' * 20)
+    guard = guard_of(database, desk, recognizer, must_not_fail=manifest, look_every_ms=50)
+    looks = [asyncio.run(guard.look())[0]]
+    while looks[-1].kind is Kind.HOLD and len(looks) <= 20:
+        looks += asyncio.run(guard.look())
+    assert len(looks) > 1
+    assert looks[-1].kind is Kind.ROLL_BACK
+    assert "20 of 20 clips that must not fail did" in looks[-1].reason
+
+
+def test_a_model_that_fails_on_a_clip_has_it_wrong(
+    database: Engine, desk: Desk, recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "clip.wav", babble(900.0), 16_000)
+    manifest = tmp_path / "must.jsonl"
+    manifest.write_text('{"audio": "clip.wav", "text": "stop"}\n')
+
+    def fail(*_: object, **__: object) -> object:
+        raise ModelError("broken")
+
+    monkeypatch.setattr(Recognizer, "step", fail)
+    [verdict] = asyncio.run(guard_of(database, desk, recognizer, must_not_fail=manifest).look())
+    assert verdict.kind is Kind.ROLL_BACK
+    assert "'(the model failed)' in place of 'stop'" in verdict.reason
+
+
+def test_a_process_without_the_bundle_leaves_the_watch_to_others(
+    database: Engine, desk: Desk, recognizer: Recognizer
+) -> None:
+    add_shadowed(database, 300, BEGAN_S + 1, labelled=False, shadow=[("is_null", True), ("text", "")])
+    config = RolloutConfig(look_every_ms=50)
+    lacking = RolloutGuard(database, desk, lambda _: None, config, now_s=lambda: NOW_S)
+    assert asyncio.run(lacking.look()) == []
+    [verdict] = asyncio.run(guard_of(database, desk, recognizer).look())
+    assert verdict.kind is Kind.ROLL_BACK
+
+
+def test_a_bundle_that_was_forced_to_listen_is_not_let_to_answer_by_the_guard(database: Engine, tmp_path: Path) -> None:
+    name, _, version = CANDIDATE.partition("@")
+    unaudited = Recognizer(tiny_bundle(tmp_path / "bundle", name=name, version=version))
+    store = PolicyStore(database)
+    store.begin(Policy.of_one(PRESENT), 0.0)
+    store.add(SHADOWED, "ann", f"a try [without an audit: {CANDIDATE}]", 1, BEGAN_S)
+    add_shadowed(database, 700, BEGAN_S + 1)
+    [verdict] = asyncio.run(guard_of(database, Desk(store), unaudited, promotes=True).look())
+    assert verdict.kind is Kind.HOLD
+    assert "it has no audit" in verdict.reason
 
 
 def test_a_guard_that_is_told_to_end_gives_its_lease_back(database: Engine, desk: Desk, recognizer: Recognizer) -> None:

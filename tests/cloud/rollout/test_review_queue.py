@@ -134,7 +134,7 @@ def test_what_is_due_expires_and_can_be_neither_claimed_nor_answered(queue: Revi
     assert queue.claim("bob", 201.0, 60.0) is None
     with pytest.raises(ConfigError, match="too late"):
         queue.answer(review.id, "ann", "late", 201.0)
-    assert queue.waiting() == 0
+    assert queue.waiting(201.0) == 0
     with database.connect() as connection:
         assert connection.execute(select(LABELS)).all() == []
 
@@ -164,3 +164,28 @@ def test_the_list_is_the_newest_first(queue: ReviewQueue) -> None:
     queue.claim("ann", 100.0, 60.0)
     assert [review.segment_id for review in queue.listed()] == [2, 1]
     assert [review.segment_id for review in queue.listed(State.CLAIMED)] == [1]
+
+
+def test_what_is_due_is_over_without_anybody_asking(queue: ReviewQueue) -> None:
+    """A server that ended meanwhile marks nothing; the next claim does."""
+    ask(queue, 1, due_s=200.0)
+    ask(queue, 2, due_s=500.0)
+    assert queue.waiting(199.0) == 2
+    assert queue.waiting(200.0) == 1
+    found = queue.claim("ann", 300.0, 60.0)
+    assert found is not None
+    assert found.segment_id == 2
+    assert {each.segment_id: each.state for each in queue.listed()} == {1: State.EXPIRED, 2: State.CLAIMED}
+
+
+def test_a_reviewer_sees_what_they_may_still_answer(queue: ReviewQueue) -> None:
+    ask(queue, 1, due_s=500.0)
+    assert queue.claimed("ann", 100.0) is None
+    queue.claim("ann", 100.0, 60.0)
+    assert queue.claimed("bob", 100.0) is None
+    found = queue.claimed("ann", 160.0)
+    assert found is not None
+    assert found.segment_id == 1
+    assert queue.claimed("ann", 161.0) is None, "the claim has run out"
+    queue.claim("ann", 400.0, 600.0)
+    assert queue.claimed("ann", 500.0) is None, "it is due"

@@ -73,7 +73,20 @@ def test_withdrawing_leaves_degrees_of_automation_as_they_are() -> None:
 
 
 def test_who_was_let_in_without_an_audit_is_known_by_name() -> None:
-    forced = PolicyVersion(2, 200.0, "ann", f"try it [without an audit: {NEW}]", SHADOWED)
+    forced = PolicyVersion(2, 200.0, "ann", f"try it [without an audit: {OTHER}, {NEW}]", CANARY)
     assert is_forced([forced], NEW)
     assert not is_forced([forced], OLD)
     assert not is_forced(versions(ALONE, SHADOWED), NEW)
+
+
+def test_a_bundle_is_not_forced_by_anothers_longer_name_nor_by_words_of_a_person() -> None:
+    live = with_canary(ALONE, "model@22", 0.1)
+    assert is_forced([PolicyVersion(2, 200.0, "ann", "[without an audit: model@22]", live)], "model@22")
+    assert not is_forced([PolicyVersion(2, 200.0, "ann", "[without an audit: model@22]", CANARY)], NEW)
+    assert not is_forced([PolicyVersion(2, 200.0, "ann", f"not [without an audit: {NEW}] this time", CANARY)], NEW)
+
+
+def test_who_was_forced_to_listen_is_not_forced_to_answer() -> None:
+    reason = f"[without an audit: {NEW}]"
+    assert not is_forced([PolicyVersion(2, 200.0, "ann", reason, SHADOWED)], NEW)
+    assert is_forced([PolicyVersion(2, 200.0, "ann", reason, CANARY)], NEW)

@@ -110,6 +110,33 @@ def test_words_that_differ_are_harm_only_where_no_labels_say_whose_are_right() -
     assert judge(case(evidence=evidence), CONFIG).kind is Kind.PROMOTE
 
 
+def test_a_bundle_that_answers_with_other_words_is_taken_off_unless_labels_speak_for_it() -> None:
+    """To listen in while labels come harms nobody; devices get what a canary says."""
+    evidence = gathered([], comparisons=0)
+    evidence.compare([replace(SAME, errors=4)] * 60)
+    taken_off = judge(case(CANARY, evidence), CONFIG)
+    assert taken_off.kind is Kind.ROLL_BACK
+    assert "words that differ from the present text: 100.0 %, at least " in taken_off.reason
+    assert judge(case(SHADOW, evidence), CONFIG).kind is Kind.HOLD
+    evidence.label([WORSE] + [ALIKE] * 9)
+    assert judge(case(CANARY, evidence), CONFIG).kind is Kind.ROLL_BACK
+    evidence.label([BETTER] * 2)
+    assert judge(case(CANARY, evidence), CONFIG).kind is Kind.HOLD
+
+
+def test_half_of_the_words_must_be_proven_to_differ() -> None:
+    evidence = gathered([], comparisons=0)
+    evidence.compare([replace(SAME, errors=2), SAME] * 300)
+    assert judge(case(CANARY, evidence), CONFIG).kind is Kind.HOLD
+
+
+def test_a_reason_is_short_however_long_the_texts_of_clips_are() -> None:
+    wrong = WrongClip("c" * 5_000, "word " * 5_000, "other " * 5_000)
+    verdict = judge(case(checks=replace(PASSED, must_not_fail=MustNotFail(1, (wrong,)))), CONFIG)
+    assert verdict.kind is Kind.ROLL_BACK
+    assert len(verdict.reason) < 500
+
+
 def test_the_step_to_all_devices_asks_for_live_evidence_and_the_steps_before_do_not() -> None:
     evidence = gathered([BETTER, ALIKE] * 150)
     early = judge(case(replace(CANARY, share=0.05), evidence, answered=500), CONFIG)

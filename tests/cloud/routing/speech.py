@@ -13,6 +13,7 @@ from voxloop_cloud.limits import Limits
 from voxloop_cloud.results import ResultStore
 from voxloop_cloud.routing.routing import Routing, RoutingConfig, open_routing
 from voxloop_cloud.routing.session_route import Routes
+from voxloop_cloud.security.audit_log import AuditLog
 from voxloop_cloud.session import Session
 from voxloop_cloud.testing import babble
 from voxloop_proto.audio import Pcm, to_pcm16
@@ -25,14 +26,18 @@ TIME_LIMIT_S = 30.0
 
 @asynccontextmanager
 async def open_tiny_routing(
-    shelf: Path, database: sqlalchemy.Engine | None, name: str = "tiny-1", **settings: Any
+    shelf: Path,
+    database: sqlalchemy.Engine | None,
+    name: str = "tiny-1",
+    audit: AuditLog | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Routing]:
     """Routing whose first bundle is the one of this folder of the shelf."""
     engine_config = EngineConfig(bundle=str(shelf / name))
     config = RoutingConfig.model_validate({"watch_ms": 20} | settings)
     async with (
         open_engine(engine_config) as engine,
-        open_routing(config, engine, engine_config, database) as routing,
+        open_routing(config, engine, engine_config, database, audit) as routing,
     ):
         yield routing
 

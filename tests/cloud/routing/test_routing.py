@@ -128,7 +128,7 @@ def test_a_bundle_that_is_not_needed_is_freed_once_its_last_segment_is_done(
         (with_canary(ALONE, "nowhere@1", 0.1), "no bundle nowhere@1 on this machine; here are"),
         (with_shadow(ALONE, "nowhere@1", 0.1), "no bundle nowhere@1"),
         (with_canary(ALONE, UNAUDITED, 0.1), "its audit.json does not say that it passed"),
-        (with_shadow(ALONE, UNAUDITED, 0.1), "--unaudited raw@1, which is recorded"),
+        (with_shadow(ALONE, UNAUDITED, 0.1), "force it by name, which is recorded: --unaudited raw@1"),
         (promoted(ALONE, UNAUDITED), "--unaudited raw@1"),
     ],
 )

@@ -11,11 +11,13 @@ from tests.cloud.routing.conftest import FIRST, SECOND
 from tests.cloud.routing.speech import SPEECH, Speaker, answered_by, open_tiny_routing, run, until
 
 from voxloop_cloud.bundle import load_bundle
+from voxloop_cloud.hotword_list import HotwordList
 from voxloop_cloud.recognition import transcribe
 from voxloop_cloud.recognizer import Recognizer
 from voxloop_cloud.routing.policy import Policy
 from voxloop_cloud.routing.policy_steps import with_shadow
 from voxloop_cloud.routing.routing import Routing
+from voxloop_cloud.routing.shadow_hotwords import MOST_READY, ShadowHotwords
 from voxloop_cloud.routing.shadow_result import ShadowResult, disagreement
 from voxloop_cloud.routing.shadow_writer import write_shadows
 from voxloop_cloud.store.tables import SHADOWS, UTTERANCES
@@ -90,6 +92,116 @@ def test_shadows_wait_while_the_thread_is_busy_and_give_way_beyond_the_bound(
 async def _blocked(hold: "asyncio.Future[bool]") -> tuple[str, float, float]:
     await asyncio.shield(hold)
     return "late", 0.5, 1.0
+
+
+def test_copies_are_heard_one_after_the_other_so_that_the_first_is_done_while_others_come(
+    shelf: Path, database: sqlalchemy.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    async def test() -> None:
+        async with open_tiny_routing(shelf, database) as routing:
+            results = await listen_in(routing)
+
+            async def hear(*_: object) -> tuple[str, float, float]:
+                begun.append(len(results))
+                await asyncio.sleep(0.02)
+                return "heard", 0.5, 1.0
+
+            with monkeypatch.context() as patch:
+                patch.setattr("voxloop_cloud.routing.shadows._recognise", hear)
+                speakers = [Speaker(routing.router, f"device-{number}", f"s{number}") for number in range(6)]
+                await asyncio.gather(*(speaker.begin() for speaker in speakers))
+                await asyncio.gather(*(speaker.say() for speaker in speakers))
+                await until(lambda: len(results) == 6 and routing.shadows.waiting == 0)
+            assert sorted({each.session_id for each in results}) == [f"s{number}" for number in range(6)]
+            assert begun == list(range(6)), "one began before the last was done"
+            assert routing.shadows.held_samples == 0
+
+    run(test())
+
+
+def test_a_bundle_that_listens_no_more_hears_nothing_more(
+    shelf: Path, database: sqlalchemy.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it is let go of at once: a rollback is not followed by a minute of shadows."""
+
+    async def test() -> None:
+        async with open_tiny_routing(shelf, database) as routing:
+            results = await listen_in(routing)
+            gate = threading.Event()
+            speaker = Speaker(routing.router)
+            await speaker.begin()
+            hold = asyncio.get_running_loop().run_in_executor(None, gate.wait)
+            with monkeypatch.context() as patch:
+                patch.setattr("voxloop_cloud.routing.shadows._recognise", lambda *_: _blocked(hold))
+                for _ in range(4):
+                    await speaker.say()
+                assert routing.shadows.waiting == 4
+                await speaker.start()
+                await routing.desk.change(Policy.of_one(FIRST), "ann", "enough", 2)
+                assert routing.shadows.waiting == 1
+                gate.set()
+                await speaker.end()
+                await until(lambda: routing.shadows.waiting == 0)
+            assert len(results) == 1
+            assert routing.shadows.held_samples == 0
+            assert routing.shadows.counts.dropped[SECOND] == 0
+
+    run(test())
+
+
+def test_a_listener_that_fails_does_not_end_the_hearing(shelf: Path, database: sqlalchemy.Engine) -> None:
+    async def test() -> None:
+        async with open_tiny_routing(shelf, database) as routing:
+            results = await listen_in(routing)
+
+            def fail(_: ShadowResult) -> None:
+                raise ValueError("unlucky")
+
+            routing.shadows.listeners.append(fail)
+            speaker = Speaker(routing.router)
+            await speaker.begin()
+            for _ in range(2):
+                await speaker.say()
+            await until(lambda: len(results) == 2 and routing.shadows.waiting == 0)
+
+    run(test())
+
+
+class PreparedOnce:
+    """A bundle that notes what it makes ready."""
+
+    def __init__(self) -> None:
+        self.asked: list[HotwordList] = []
+
+    async def prepare(self, hotwords: HotwordList) -> object:
+        self.asked.append(hotwords)
+        return object()
+
+
+def test_hotwords_are_made_ready_once_for_a_bundle_that_listens_in() -> None:
+    engine, ready = PreparedOnce(), ShadowHotwords()
+    lists = [HotwordList(((f"word{'x' * number}",),), only=False) for number in range(MOST_READY + 1)]
+
+    async def of(asked: HotwordList | None) -> object:
+        return await ready.of(engine, asked)  # type: ignore[arg-type]
+
+    async def test() -> None:
+        assert await of(None) is None
+        first = await of(lists[0])
+        assert await of(HotwordList(lists[0].phrases, only=False)) is first
+        assert engine.asked == lists[:1]
+        for each in lists:
+            await of(each)
+        assert len(engine.asked) == len(lists)
+        await of(lists[0])
+        assert engine.asked[-1] == lists[0], "bounded: the oldest gave way"
+        ready.clear()
+        await of(lists[-1])
+        assert len(engine.asked) == len(lists) + 2
+
+    run(test())
 
 
 def test_sound_beyond_the_bound_is_not_held(shelf: Path, database: sqlalchemy.Engine) -> None:
