@@ -35,6 +35,13 @@ class EngineConfig(BaseModel):
     max_batch: int | None = Field(
         None, ge=1, le=256, description="most windows recognised at once; none: what the bundle's arithmetic allows"
     )
+    shadow_ratio: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="of the recognition thread's time, what bundles that listen in take at most; as many of those who "
+        "come wait for the end of a turn of theirs",
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +116,7 @@ async def open_engine(config: EngineConfig, recognizer: Recognizer | None = None
     Raises as `load_recognizer`.
     """
     recognizer = recognizer or load_recognizer(config)
-    async with RecognitionThread(recognizer, _max_batch(config, recognizer)) as thread:
+    async with RecognitionThread(recognizer, _max_batch(config, recognizer), config.shadow_ratio) as thread:
         yield Engine(recognizer, thread.lane, thread)
 
 

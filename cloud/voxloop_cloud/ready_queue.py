@@ -1,16 +1,14 @@
 """Who is recognised next: first those whose segment has ended, as somebody waits for their text; then by arrival."""
 
 import threading
+import time
 from collections import deque
 from enum import IntEnum, auto
 from typing import Generic, Protocol, TypeVar
 
 from voxloop_cloud.lane import Lane
+from voxloop_cloud.shadow_pace import ShadowPace
 from voxloop_proto.errors import UnavailableError
-
-REST_S = 0.001
-"""Before each shadow's window the recognition thread stands still for so long: on a busy core the event loop would not
-come to bring what goes first."""
 
 
 class Rank(IntEnum):
@@ -44,12 +42,14 @@ class ReadyQueue(Generic[T]):
     A stream stands in it at most once, so its bound is the number of streams, and of shadows (routing/shadows.py).
     Sound that comes while its segment goes on is heard again in a window's time at the earliest, so it can wait that
     long and nobody notices; what follows a segment's end delays its text by as much as it waits. A shadow is served
-    when nobody else waits. Among equals the order is that of arrival.
+    when nobody else waits, and now and then. Among equals the order is that of arrival.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pace: ShadowPace | None = None) -> None:
+        """pace: of shadows; none: as soon as nobody else waits."""
         self.changed = threading.Condition(threading.RLock())
         """Its lock also guards what streams share between the two threads."""
+        self._pace = pace or ShadowPace()
         self._lines: dict[Rank, deque[T]] = {rank: deque() for rank in Rank}
         self._ended, self._going_on, self._shadows = self._lines.values()
         self._closed = False
@@ -81,15 +81,19 @@ class ReadyQueue(Generic[T]):
                     waiting.remove(item)
 
     def take(self) -> list[T]:
-        """The next streams, all of one lane and as many as that takes; waits until there is one.
+        """The next streams, all of one lane and as many as that takes; waits until there is one. The turn of those that
+        were taken before has ended.
 
         A shadow comes alone, and after a rest: whoever arrives while it is recognised waits for one window at most.
         Empty once the queue is closed.
         """
         with self.changed:
+            self._pace.end(time.perf_counter())
             while not self._is_wanted():
                 self.changed.wait_for(lambda: self._is_wanted() or self._shadows)
-                if not self.changed.wait_for(self._is_wanted, REST_S) and self._shadows:
+                rest_s = self._pace.rest_s(time.perf_counter())
+                if not self.changed.wait_for(self._is_wanted, rest_s) and self._shadows:
+                    self._pace.begin(time.perf_counter())
                     return [self._shadows.popleft()]
             if self._closed:
                 return []

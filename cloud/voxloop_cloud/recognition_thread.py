@@ -15,6 +15,7 @@ from voxloop_cloud.lane import Lane, Steps
 from voxloop_cloud.ready_queue import ReadyQueue, closing
 from voxloop_cloud.recognition import SegmentRecognition
 from voxloop_cloud.segment_work import Outcome, SegmentWork, ShadowWork, Step
+from voxloop_cloud.shadow_pace import ShadowPace
 from voxloop_proto.errors import ModelError, VoxloopError
 
 _log = structlog.get_logger()
@@ -31,10 +32,13 @@ class RecognitionThread:
     Several bundles may be in use. A batch is of one of them, of whoever is first in line.
     """
 
-    def __init__(self, recognizer: Steps, max_batch: int = 8) -> None:
-        """recognizer: of segments that do not name their own. max_batch: windows recognised in one step."""
+    def __init__(self, recognizer: Steps, max_batch: int = 8, shadow_ratio: float = 1.0) -> None:
+        """recognizer: of segments that do not name their own. max_batch: windows recognised in one step.
+
+        shadow_ratio: of the time, that shadows take at most.
+        """
         self.lane = Lane(recognizer, max_batch)
-        self._queue: ReadyQueue[SegmentWork] = ReadyQueue()
+        self._queue: ReadyQueue[SegmentWork] = ReadyQueue(ShadowPace(shadow_ratio))
         self._is_open = False
 
     def start(self, recognition: SegmentRecognition, lane: Lane | None = None) -> SegmentWork:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voxloop_cloud import ready_queue
+from voxloop_cloud import shadow_pace
 from voxloop_cloud.lane import Lane, Steps
 from voxloop_cloud.ready_queue import Rank, ReadyQueue
 from voxloop_cloud.recognition import SegmentRecognition, transcribe
@@ -231,13 +232,33 @@ def test_a_shadow_is_served_alone_when_nobody_else_waits() -> None:
 
 
 def test_whoever_comes_in_the_rest_before_a_shadow_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ready_queue, "REST_S", TIME_LIMIT_S)
+    monkeypatch.setattr(shadow_pace, "REST_S", TIME_LIMIT_S)
     queue: ReadyQueue[Waiting] = ReadyQueue()
     queue.add(Waiting("x", lane()), Rank.SHADOW)
     with ThreadPoolExecutor(1) as thread:
         taken = thread.submit(queue.take)
         queue.add(Waiting("a", lane()), Rank.GOING_ON)
         assert names(taken.result(TIME_LIMIT_S)) == "a"
+
+
+def test_shadows_of_one_stream_after_the_other_are_paced_and_streams_are_not(recognizer: Recognizer) -> None:
+    """A turn of the shadow is followed by a rest of nine, in which others are served at once."""
+
+    async def test() -> None:
+        async with RecognitionThread(recognizer, shadow_ratio=0.1) as thread:
+            shadow = thread.start_shadow(SegmentRecognition(recognizer), thread.lane)
+            shadow.push(babble(3000))
+            began_s = time.perf_counter()
+            heard = asyncio.create_task(shadow.finish())
+            work = thread.start(SegmentRecognition(recognizer))
+            work.push(babble(900))
+            assert (await work.finish()).text
+            assert not heard.done()
+            assert (await heard).text == transcribe(recognizer, babble(3000)).text
+            busy_s = sum(timing.busy_ms for timing in shadow.timings()) / 1000.0
+            assert time.perf_counter() - began_s > 5.0 * busy_s
+
+    run(test())
 
 
 def test_a_failed_batch_fails_its_own_segments_and_the_next_one_is_recognised(recognizer: Recognizer) -> None:

@@ -71,10 +71,11 @@ class Router:
         _log.info("policy.in_force", version=version.version, author=version.author, reason=version.reason)
 
     def fetch(self) -> None:
-        """Has all bundles of the policy loaded that are not, and lets go of those that are needed no more."""
+        """Has all bundles of the policy loaded that are not, and lets go of what is needed no more."""
         policy = self.in_force.policy
         self._rack.begin_loading(policy.bundles)
         self._rack.keep(policy.bundles | {self._answering(policy).key})
+        self.shadows.keep(shadow.bundle for shadow in policy.shadows)
 
     async def watch(self, store: "PolicyStore", every_s: float) -> None:
         """Obeys what other processes put in force, until it is cancelled."""

@@ -1,12 +1,14 @@
 """One session's way to the bundles: segment after segment, with its hotwords ready for whichever answers."""
 
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from voxloop_cloud.engine import Engine
 from voxloop_cloud.hotword_list import HotwordList
+from voxloop_cloud.routing.policy import Route
 from voxloop_cloud.routing.segment_route import Routed, SegmentRoute
 from voxloop_proto.errors import ContractError
 from voxloop_proto.v1 import voxloop_pb2 as pb
@@ -44,7 +46,8 @@ class SessionRoute:
         self._hello = hello
         self._asked = hotwords
         self._ready: Hotwords | None = None
-        self._ready_for: Engine | None = None
+        self._ready_for: _Answering | None = None
+        self._unfit = ""  # the last bundle that could not have them
 
     async def prepare(self) -> int:
         """Makes the hotwords ready for the bundle that answers now; returns how many have an effect.
@@ -52,7 +55,7 @@ class SessionRoute:
         Raises ContractError if it cannot say one, or cannot be limited to them.
         """
         if self._asked:
-            await self._prepare(self._routes.route(self._hello, 0, None).engine)
+            await self._prepare(self._asked, self._routes.route(self._hello, 0, None))
         return self._ready.count if self._ready else 0
 
     async def start(self, segment_id: int) -> SegmentRoute:
@@ -60,22 +63,35 @@ class SessionRoute:
         began_s = time.perf_counter()
         routed = self._routes.route(self._hello, segment_id, self._asked)
         busy_ms = (time.perf_counter() - began_s) * 1000.0
-        if self._asked and routed.engine is not self._ready_for:
-            routed = await self._with_hotwords(routed)
+        if self._asked:
+            routed = await self._with_hotwords(self._asked, routed)
         return SegmentRoute(routed, routed.engine.start_segment(self._ready), busy_ms)
 
-    async def _with_hotwords(self, routed: Routed) -> Routed:
+    async def _with_hotwords(self, asked: HotwordList, routed: Routed) -> Routed:
         """A bundle that cannot have the session's hotwords does not get its segments: the last one that could does."""
-        before = self._ready_for
+        before, key = self._ready_for, routed.engine.key
         assert before is not None, "start before prepare"
-        try:
-            await self._prepare(routed.engine)
-        except ContractError as error:
-            _log.warning("hotwords.not_taken", bundle=routed.engine.key, stays_with=before.key, error=error.message)
-            return Routed(before, routed.route, routed.policy_version, routed.automation, routed.copy)
-        return routed
+        if routed.engine is before.engine:
+            self._ready_for = _Answering(routed.engine, routed.route)
+            return routed
+        if key != self._unfit:
+            try:
+                await self._prepare(asked, routed)
+            except ContractError as error:
+                self._unfit = key
+                _log.warning("hotwords.not_taken", bundle=key, stays_with=before.engine.key, error=error.message)
+            else:
+                return routed
+        return replace(routed, engine=before.engine, route=before.route)
 
-    async def _prepare(self, engine: Engine) -> None:
-        assert self._asked is not None
-        self._ready = await engine.prepare(self._asked)
-        self._ready_for = engine
+    async def _prepare(self, asked: HotwordList, routed: Routed) -> None:
+        self._ready = await routed.engine.prepare(asked)
+        self._ready_for = _Answering(routed.engine, routed.route)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """The bundle that the hotwords are ready for, and by which way it last answered."""
+
+    engine: Engine
+    route: Route

@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Engine, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from voxloop_cloud.routing.shadow_result import ShadowResult
 from voxloop_cloud.store.database import writing
@@ -43,22 +43,35 @@ class ShadowWriter:
 
     async def write(self) -> None:
         """Until it is cancelled; what is left then is written a last time."""
-        is_open = True
-        while is_open:
-            try:
+        try:
+            while True:
                 await asyncio.sleep(EVERY_S)
-            except asyncio.CancelledError:
-                is_open = False
+                await self._write_whole()
+        finally:
             await self._write_all()
+
+    async def _write_whole(self) -> None:
+        """Cancelled, it ends what it has begun: a batch is either written or waits."""
+        writing_all = asyncio.create_task(self._write_all(), name="write shadows")
+        try:
+            await asyncio.shield(writing_all)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing_all])
+            raise
 
     async def _write_all(self) -> None:
         for _ in range(0, len(self._waiting), BATCH):
             batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
             try:
                 written = await asyncio.to_thread(write_shadows, self._database, [result for _, result in batch])
-            except DBAPIError as error:
-                _log.warning("shadows.not_written", error=str(error.orig).splitlines()[0], waiting=len(batch))
+            except SQLAlchemyError as error:
+                reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+                _log.warning("shadows.not_written", error=reason, waiting=len(batch))
                 written = set()
+            except Exception:  # noqa: BLE001 (the task's boundary: the next batch is another one)
+                _log.exception("shadows.lost", lost=len(batch))
+                self.lost += len(batch)
+                continue
             self.written += len(written)
             left = [each for each in batch if each[1] not in written]
             young = [each for each in left if time.monotonic() - each[0] < PATIENCE_S]

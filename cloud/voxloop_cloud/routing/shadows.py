@@ -1,19 +1,24 @@
 """Bundles that listen in: a copy of the segment's sound, recognised when nobody waits, compared, never sent."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxloop_cloud.engine import Engine
 from voxloop_cloud.hotword_list import HotwordList
+from voxloop_cloud.routing.shadow_hotwords import ShadowHotwords
 from voxloop_cloud.routing.shadow_result import ShadowResult, disagreement
 from voxloop_proto.audio import Pcm, ms_to_samples
 from voxloop_proto.errors import VoxloopError
+
+if TYPE_CHECKING:  # at run time only bundles of phones load what searches
+    from voxloop_cloud.hotwords import Hotwords
 
 _log = structlog.get_logger("voxloop.shadows")
 
@@ -73,8 +78,10 @@ class ShadowCopy:
 class Shadows:
     """All that listens in, of one process. Use as `async with open_shadows(...)`.
 
-    Two bounds, on copies that wait and on the sound that they hold: beyond either a copy is dropped and counted, and
-    nobody else notices. In the recognition thread a shadow comes after everybody who waits, a window at a time.
+    Copies are heard one after the other, so that each is heard soon or not at all: of many at once none would be done
+    while others come. Two bounds, on copies that wait and on the sound that they hold: beyond either a copy is dropped
+    and counted, and nobody else notices. In the recognition thread a shadow comes after everybody who waits, a window
+    at a time, and no more often than its pace allows (shadow_pace.py).
     """
 
     def __init__(self, config: ShadowsConfig) -> None:
@@ -83,17 +90,29 @@ class Shadows:
         self._config = config
         self._most_held_samples = ms_to_samples(config.most_held_ms)
         self._held_samples = 0
-        self._hearings: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Asked] = deque()
+        self._hearing: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self._hotwords = ShadowHotwords()
+        self._kept: frozenset[str] | None = None  # None: any bundle
 
     @property
     def waiting(self) -> int:
         """Copies that wait to be recognised, or are."""
-        return len(self._hearings)
+        return len(self._waiting) + self._under_way
 
     @property
     def held_samples(self) -> int:
         """Sound that is held for all copies, those of segments that go on included."""
         return self._held_samples
+
+    def keep(self, bundles: Iterable[str]) -> None:
+        """No others listen in any more: copies that wait for them alone are let go of."""
+        self._kept = frozenset(bundles)
+        self._hotwords.clear()
+        for asked in [asked for asked in self._waiting if not any(map(self._listens, asked.copy.engines))]:
+            self._waiting.remove(asked)
+            self.release(asked.copy)
 
     def copy(self, engines: Sequence[Engine], hotwords: HotwordList | None) -> ShadowCopy | None:
         """For a segment that begins; None if nobody listens in. hotwords: of its session."""
@@ -110,13 +129,13 @@ class Shadows:
         return True
 
     def ask(self, copy: ShadowCopy, session_id: str, segment_id: int, told: str) -> None:
-        """Lets each engine of the copy hear it, one after the other, if not too many wait already."""
-        if len(self._hearings) >= self._config.most_waiting:
+        """Lets each engine of the copy hear it, after the copies that wait already, if these are not too many."""
+        if self.waiting >= self._config.most_waiting:
             self._drop(copy)
             return
-        hearing = asyncio.create_task(self._hear_all(copy, session_id, segment_id, told), name="shadow")
-        self._hearings.add(hearing)
-        hearing.add_done_callback(self._hearings.discard)
+        self._waiting.append(_Asked(copy, session_id, segment_id, told))
+        if self._hearing is None:
+            self._hearing = asyncio.create_task(self._hear_waiting(), name="shadows")
 
     def release(self, copy: ShadowCopy) -> None:
         """The sound is not held any more."""
@@ -126,41 +145,66 @@ class Shadows:
 
     async def close(self) -> None:
         """What waits is not recognised any more."""
-        hearings = list(self._hearings)
-        for hearing in hearings:
-            hearing.cancel()
-        await asyncio.gather(*hearings, return_exceptions=True)
+        while self._waiting:
+            self.release(self._waiting.popleft().copy)
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.gather(self._hearing, return_exceptions=True)
+            self._hearing = None
+
+    def _listens(self, engine: Engine) -> bool:
+        return self._kept is None or engine.key in self._kept
 
     def _drop(self, copy: ShadowCopy) -> None:
         self.release(copy)
         self.counts.dropped.update(engine.key for engine in copy.engines)
 
-    async def _hear_all(self, copy: ShadowCopy, session_id: str, segment_id: int, told: str) -> None:
+    async def _hear_waiting(self) -> None:
+        """Until none waits."""
         try:
-            for engine in copy.engines:
-                if found := await self._hear(engine, copy, session_id, segment_id, told):
-                    self.counts.heard[engine.key] += 1
-                    for listener in self.listeners:
-                        listener(found)
-                else:
-                    self.counts.failed[engine.key] += 1
+            while self._waiting:
+                await self._hear_all(self._waiting.popleft())
         finally:
-            self.release(copy)
+            self._hearing = None
 
-    async def _hear(
-        self, engine: Engine, copy: ShadowCopy, session_id: str, segment_id: int, told: str
-    ) -> ShadowResult | None:
-        """A shadow that fails is logged, and is nobody else's business."""
+    async def _hear_all(self, asked: "_Asked") -> None:
+        self._under_way = 1
         try:
-            heard, confidence, busy_ms = await _recognise(engine, copy)
-            errors, words = await asyncio.to_thread(disagreement, told, heard)
+            for engine in filter(self._listens, asked.copy.engines):
+                await self._try_to_hear(engine, asked)
+        finally:
+            self._under_way = 0
+            self.release(asked.copy)
+
+    async def _try_to_hear(self, engine: Engine, asked: "_Asked") -> None:
+        """A shadow that fails is counted and logged, and is nobody else's business."""
+        try:
+            await self._hear(engine, asked)
         except VoxloopError as error:
-            _log.warning("shadow.failed", bundle=engine.key, session=session_id, error=error.message)
-            return None
+            self.counts.failed[engine.key] += 1
+            _log.warning("shadow.failed", bundle=engine.key, session=asked.session_id, error=error.message)
         except Exception:  # noqa: BLE001 (the task's boundary)
-            _log.exception("shadow.crashed", bundle=engine.key, session=session_id)
-            return None
-        return ShadowResult(session_id, segment_id, engine.key, heard, confidence, busy_ms, errors, words)
+            self.counts.failed[engine.key] += 1
+            _log.exception("shadow.crashed", bundle=engine.key, session=asked.session_id)
+
+    async def _hear(self, engine: Engine, asked: "_Asked") -> None:
+        hotwords = await self._hotwords.of(engine, asked.copy.hotwords)
+        heard, confidence, busy_ms = await _recognise(engine, asked.copy, hotwords)
+        errors, words = await asyncio.to_thread(disagreement, asked.told, heard)
+        found = ShadowResult(asked.session_id, asked.segment_id, engine.key, heard, confidence, busy_ms, errors, words)
+        self.counts.heard[engine.key] += 1
+        for listener in self.listeners:
+            listener(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A copy whose device was told its text."""
+
+    copy: ShadowCopy
+    session_id: str
+    segment_id: int
+    told: str
 
 
 @asynccontextmanager
@@ -173,9 +217,8 @@ async def open_shadows(config: ShadowsConfig) -> AsyncIterator[Shadows]:
         await shadows.close()
 
 
-async def _recognise(engine: Engine, copy: ShadowCopy) -> tuple[str, float, float]:
+async def _recognise(engine: Engine, copy: ShadowCopy, hotwords: "Hotwords | None") -> tuple[str, float, float]:
     """Text, confidence and busy ms of all stages."""
-    hotwords = await engine.prepare(copy.hotwords) if copy.hotwords else None
     work = engine.start_shadow(hotwords)
     try:
         for pcm in copy.pieces:
