@@ -27,6 +27,7 @@ from voxloop_cloud.commands.deploy_change import (
     when_and_why,
 )
 from voxloop_cloud.commands.deploy_threshold import threshold
+from voxloop_cloud.commands.deploy_verdicts import newest_lines, verdicts
 from voxloop_cloud.routing.policy import Automation, Mode, Policy, read_policy
 from voxloop_cloud.routing.policy_steps import promoted, rolled_back, with_automation, with_canary, with_shadow
 from voxloop_cloud.routing.policy_text import policy_lines
@@ -56,20 +57,24 @@ def status(
     insecure: Insecure = None,
     as_json: Annotated[bool, typer.Option("--json", help="the policy as a document, for 'deploy apply'")] = False,
 ) -> None:
-    """Show the policy in force, and what of it the server has loaded."""
+    """Show the policy in force, what of it the server has loaded, and the last verdict of what is tried."""
     with open_client(server, ca, token_file, insecure) as client:
         found = client.policy()
+        policy = read_policy(found.policy.document)
+        said = [] if as_json else list(newest_lines(client, policy))
     if as_json:
         typer.echo(json.dumps(json.loads(found.policy.document), indent=1))
         return
     console = Console()
     console.print(f"version {found.policy.version}, {escape(when_and_why(found.policy))}", highlight=False)
     table = Table(box=None, show_header=False)
-    for topic, text in policy_lines(read_policy(found.policy.document)).items():
+    for topic, text in policy_lines(policy).items():
         table.add_row(topic, escape(text))
     console.print(table)
     for bundle in found.bundles:
         console.print(escape(f"{bundle.bundle}: {_state(bundle)}"), highlight=False)
+    for line in said:
+        console.print(escape(line), highlight=False)
 
 
 @deploy.command()
@@ -229,6 +234,7 @@ def apply(
         make_change(client, lambda _: wanted, reason, yes, unaudited)
 
 
+deploy.command()(verdicts)
 deploy.command()(threshold)
 
 
