@@ -178,7 +178,7 @@ def test_a_claim_is_one_persons(sources: Sources, browser: Browser, stranger: Br
 @pytest.fixture
 def policies(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> PolicyStore:
     """A policy in force, over bundles that are all here and audited."""
-    monkeypatch.setattr("voxloop_cloud.console.policy_office.PolicyOffice._unaudited", lambda *_: [])
+    monkeypatch.setattr("voxloop_cloud.routing.policy_change._forced", lambda *_: [])
     store = PolicyStore(engine)
     store.begin(Policy.of_one(BUNDLES[0]), NOON_S)
     return store
