@@ -98,7 +98,6 @@ UTTERANCES: Final = Table(
     Column("corrected_text", Text),  # typed instead, or corrected to
     Column("clip", String(200)),  # key of the sound in the clip store
     UniqueConstraint("session_id", "segment_id"),
-    Index(None, "device_id", "arrived_s"),
     Index(None, "bundle", "arrived_s"),
 )
 
@@ -127,6 +126,13 @@ SEARCH_INDEX: Final = Index(
 Index("ix_utterances_time", *(UTTERANCES.c[name] for name in SEARCHED), UTTERANCES.c.device_id).ddl_if(
     dialect="postgresql"
 )
+
+DEVICE_INDEX: Final = Index(
+    "ix_utterances_devices",
+    *(UTTERANCES.c[name] for name in ("device_id", "arrived_s", "device_kind", "app_version", "vad_kind")),
+    *(UTTERANCES.c[name] for name in ("is_null", "failure", "redo_probability", "confidence")),
+)
+"""A device's own, and all that its line in the console's list counts: over many utterances without sorting them."""
 
 ERASURES: Final = Table(
     "erasures",
