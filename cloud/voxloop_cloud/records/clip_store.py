@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # they are no classes at run time
 
 _PATIENCE: Final = timedelta(seconds=5)
 _DELETED_AT_ONCE: Final = 1_000
+_OWNERS_FOLDER: Final = 0o700
 
 _Store: TypeAlias = AzureStore | GCSStore | HTTPStore | LocalStore | MemoryStore | S3Store
 
@@ -91,8 +92,8 @@ def open_clip_store(where: str) -> ClipStore:
     """
     try:
         if "://" not in where:
-            Path(where).mkdir(parents=True, exist_ok=True)
-            return ClipStore(LocalStore(where))
+            Path(where).mkdir(_OWNERS_FOLDER, parents=True, exist_ok=True)
+            return ClipStore(LocalStore(where, automatic_cleanup=True))  # else each device and day leaves a folder
         retries: RetryConfig = {"max_retries": 2, "retry_timeout": _PATIENCE}
         may_be_plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true"  # else forgotten beside other options
         options: ClientConfig = {"timeout": _PATIENCE, "allow_http": may_be_plain}

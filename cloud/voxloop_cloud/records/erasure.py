@@ -1,6 +1,6 @@
 """Erases all of a device, and what has been kept for long enough."""
 
-import time
+import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from voxloop_cloud.records.clip_key import day_of, device_digest
 from voxloop_cloud.records.clip_store import ClipStore
-from voxloop_cloud.store.database import writing
+from voxloop_cloud.store.database import scrub, writing
 from voxloop_cloud.store.tables import ERASURES, UTTERANCES
 
 DAY_S: Final = 86_400.0
@@ -41,16 +41,23 @@ def erase_device(engine: Engine, clips: ClipStore | None, device_id: str, now_s:
     utterances = 0
     while erased := _delete_some(engine, UTTERANCES.c.device_id == device_id):
         utterances += erased
+    scrub(engine)
     return Erased(utterances, clips.erase(device_id) if clips else 0)
 
 
-def erase_old(engine: Engine, clips: ClipStore | None, keep_days: float, now_s: float) -> Erased:
-    """Erases utterances that came more than keep_days ago, and the sound of whole days before then."""
-    oldest_s = now_s - keep_days * DAY_S
+def erase_old(
+    engine: Engine, clips: ClipStore | None, keep_days: float, now_s: float, stop: threading.Event | None = None
+) -> Erased:
+    """Erases utterances that came more than keep_days ago, and the sound of whole days before then.
+
+    stop: once it is set, the rest is left for the next time.
+    """
+    oldest_s, stop = now_s - keep_days * DAY_S, stop or threading.Event()
     utterances = 0
     while erased := _delete_some(engine, UTTERANCES.c.arrived_s < oldest_s):
         utterances += erased
-        time.sleep(_PAUSE_S)
+        if stop.wait(_PAUSE_S):
+            return Erased(utterances, 0)
     return Erased(utterances, clips.delete_before(day_of(oldest_s)) if clips else 0)
 
 

@@ -71,7 +71,8 @@ def _outcome(request: pb.FeedbackRequest) -> tuple[str, int | None, str | None]:
 def file_feedback(engine: Engine, feedback: Feedback) -> Outcome | None:
     """Files it with the device's utterance, in place of what was filed before; the text if the device lets it be kept.
 
-    None if there is no such utterance of this device. The same twice is the same once.
+    None if there is no such utterance of this device, for which nobody who writes has to wait. The same twice is the same
+    once.
     """
     columns = UTTERANCES.c
     this = (
@@ -84,11 +85,14 @@ def file_feedback(engine: Engine, feedback: Feedback) -> Outcome | None:
         columns.redone_in_segment: feedback.redone_in_segment,
         columns.corrected_text: case((columns.keeps_text, feedback.text), else_=None),
     }
+    with engine.connect() as connection:
+        if connection.execute(select(columns.id).where(this)).first() is None:
+            return None
     with writing(engine) as connection:
         found = connection.execute(
             select(columns.outcome, *(columns[name] for name in _COUNTED_BY)).where(this)
         ).first()
-        if found is None:
+        if found is None:  # erased meanwhile
             return None
         connection.execute(update(UTTERANCES).where(this).values(values))
     return Outcome(feedback.outcome, *found)

@@ -1,6 +1,7 @@
 """What the console asks of the utterances: those that pass a filter, the newest first, by page; counts by slice."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,9 @@ from voxloop_proto.errors import ConfigError
 MOST_ROWS: Final = 500
 SLICES: Final = ("bundle", "route", "device_kind", "vad_kind", "app_version", "locale", "outcome", "failure")
 """What utterances are counted by."""
+
+MOST_COUNTED: Final = 20_000
+"""What a search is made of is told of its newest ones: a page must not take longer the more is kept."""
 
 
 class Place(NamedTuple):
@@ -90,6 +94,17 @@ class SliceCounts:
     mean_confidence: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Makeup:
+    """What utterances are made of. counted: how many of them were looked at, the newest, at most MOST_COUNTED.
+
+    numbers: by slice, each value that any of these has, and how many have it, the most frequent first.
+    """
+
+    counted: int
+    numbers: Mapping[str, tuple[tuple[str, int], ...]]
+
+
 def find(engine: Engine, wanted: UtteranceFilter, after: Place | None = None, limit: int = 50) -> Page:
     """A page of at most limit (up to 500) utterances; after: the `next` of the page before."""
     columns = UTTERANCES.c
@@ -140,6 +155,27 @@ def count(engine: Engine, by: str, wanted: UtteranceFilter) -> list[SliceCounts]
     with engine.connect() as connection:
         rows = connection.execute(query.group_by(value).order_by(number.desc(), value))
         return [SliceCounts(*row) for row in rows]
+
+
+def makeup(engine: Engine, wanted: UtteranceFilter) -> Makeup:
+    """What the newest utterances that pass are made of, by all SLICES at once."""
+    columns = UTTERANCES.c
+    newest = (
+        select(*(columns[name] for name in SLICES))
+        .where(*_conditions(wanted, engine.dialect.name))
+        .order_by(columns.arrived_s.desc())
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    counters: dict[str, Counter[str]] = {name: Counter() for name in SLICES}
+    counted = 0
+    with engine.connect() as connection:
+        for *values, number in connection.execute(select(*newest.c, func.count()).group_by(*newest.c)):
+            counted += number
+            for name, value in zip(SLICES, values, strict=True):
+                if value:
+                    counters[name][value] += number
+    return Makeup(counted, {name: tuple(counter.most_common()) for name, counter in counters.items()})
 
 
 def _searched(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -32,7 +32,7 @@ def write_records(
     answer to the segment's second sending replaces. Redos follow the records. Returns the records that were left out
     because their device has been erased since they arrived.
     """
-    with writing(engine) as connection:
+    with writing(engine, appends=True) as connection:
         erased = _erased(connection, records)
         kept = [record for record in records if record not in erased]
         if kept:

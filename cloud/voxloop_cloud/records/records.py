@@ -69,6 +69,7 @@ class Records:
         self._now_s = now_s
         self.writer = RecordWriter(self._prepare, self._write, config.max_queued, config.max_queued_sound_s)
         self._redos = RedoWatch()
+        self.listeners.on_erased.append(self._redos.forget)
         self._clip_threads = ThreadPoolExecutor(CLIP_THREADS, thread_name_prefix="clips")
         self._no_clips_until_s = 0.0
 
@@ -104,6 +105,10 @@ class Records:
         """Erases all of a device. Raises UnavailableError if that was not possible, and is to be asked for again."""
         await asyncio.to_thread(self.writer.flush, FLUSH_S)
         return await self._in_thread(lambda: erase_device(self.engine, self.clips, device_id, self.now_s()))
+
+    def tell_erased(self, device: str) -> None:
+        """A device was erased, by whichever process. device: its digest."""
+        self._tell(self.listeners.on_erased, device)
 
     def close(self) -> None:
         """Writes what waits, and lets go of all that is open."""
@@ -150,6 +155,9 @@ class Records:
             self._no_clips_until_s = time.monotonic() + CLIP_PAUSE_S
             _log.error("clips.not_kept", error=error.message, hint=f"tried again in {CLIP_PAUSE_S:.0f} s")
             return None
+        except Exception:  # noqa: BLE001 (the sound's boundary: its record, and all that follow, are kept)
+            _log.exception("clip.failed", session=heard.hello.session_id, segment=heard.start.segment_id)
+            return None
         return key
 
     def _write(self, entries: Sequence[Entry]) -> None:
@@ -176,7 +184,7 @@ async def open_records(config: StoreConfig) -> AsyncIterator[Records]:
     engine = await asyncio.to_thread(open_database, config.database_url)
     records = Records(engine, open_clip_store(config.clips) if config.clips else None, config)
     records.writer.start()
-    keeper = Housekeeping(engine, records.clips, config.keep_days, records.listeners.on_erased, records.now_s)
+    keeper = Housekeeping(engine, records.clips, config.keep_days, records.tell_erased, records.now_s)
     housekeeping = asyncio.create_task(keeper.run(), name="housekeeping")
     try:
         yield records

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from voxloop_cloud.records.entry import Entry
@@ -29,7 +29,7 @@ CLOSING_WAIT_S: Final = 10.0
 """How long a database that is away is waited for at the end."""
 
 _AWAY: Final = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, OSError, UnavailableError)
-"""Locked, full, not there: the same write may do later. All else is the fault of a row."""
+"""Locked, full, not there: the same write may do later. All else is the fault of a row, but for a damaged file."""
 
 _log = structlog.get_logger("voxloop.records")
 
@@ -176,6 +176,9 @@ class RecordWriter:
             self._postpone(error)
             return
         except Exception as error:  # noqa: BLE001 (the task's boundary: one bad row must not keep all others out)
+            if type(error) is DatabaseError:  # "database disk image is malformed": no row's fault, whatever row it is
+                self._postpone(error)
+                return
             if len(batch) > 1:
                 self._singly = len(batch)
                 return

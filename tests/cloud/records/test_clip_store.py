@@ -76,6 +76,19 @@ def test_all_of_a_device_goes_and_nothing_of_others(clips: ClipStore) -> None:
     assert clips.get(key("attic")) == b"stays"
 
 
+def test_nothing_of_an_erased_device_is_left_behind_not_even_a_folder(clips: ClipStore, tmp_path: Path) -> None:
+    for number in range(2):
+        clips.put(key(segment_id=number, days=number), b"12345")
+    clips.erase("kitchen")
+    assert list((tmp_path / "clips").iterdir()) == []
+    clips.put(key(), b"said since")
+    assert clips.get(key()) == b"said since"
+
+
+def test_nobody_else_on_the_machine_may_hear_clips(clips: ClipStore, tmp_path: Path) -> None:
+    assert (tmp_path / "clips").stat().st_mode & 0o077 == 0
+
+
 def test_old_days_go_and_nothing_that_is_no_clip(clips: ClipStore, tmp_path: Path) -> None:
     (tmp_path / "clips" / "notes.txt").write_text("of the operator")
     for days in (-2, -1, 0):

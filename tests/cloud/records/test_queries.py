@@ -1,6 +1,6 @@
 """Queries: the right utterances, each once, however they are paged; a reference that reads all of them says which."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,16 @@ from voxloop_proto.errors import ConfigError
 RECORDS = list(many_records(1_500))
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    opened = open_database(sqlite_url(Path(tmp_path_factory.mktemp("queries")) / "voxloop.db"))
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    if request.param == "sqlite":
+        url = sqlite_url(Path(tmp_path_factory.mktemp("queries")) / "voxloop.db")
+    else:
+        url = request.getfixturevalue("postgresql").new_database()
+    opened = open_database(url)
     fill(opened, iter(RECORDS))
-    return opened
+    yield opened
+    opened.dispose()
 
 
 def passes(record: UtteranceRecord, wanted: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxloop_cloud.feature_statistics import BANDS, FeatureStatistics
+from voxloop_cloud.records.clip_key import device_digest
 from voxloop_cloud.records.redo import (
     LONGEST_GAP_S,
     REDO_THRESHOLD,
@@ -17,8 +18,8 @@ from voxloop_cloud.records.redo import (
     redo_probability,
     sound_likeness,
 )
-from voxloop_cloud.records.redo_watch import RedoWatch
-from voxloop_cloud.records.testing import some_heard, some_hello
+from voxloop_cloud.records.redo_watch import KEPT_S, RedoWatch
+from voxloop_cloud.records.testing import NOON_S, some_heard, some_hello
 from voxloop_cloud.records.utterance import make_record
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -119,6 +120,25 @@ def test_the_watch_forgets_the_session_that_was_silent_for_longest() -> None:
         watch.follow(heard, make_record(heard))
     again = [some_heard(some_hello(session), 2, start_s=3.0) for session in ("s1", "s2")]
     assert [watch.follow(heard, make_record(heard)) is not None for heard in again] == [True, False]
+
+
+def test_what_an_erased_device_said_last_is_forgotten_and_that_of_others_is_not() -> None:
+    watch, hellos = RedoWatch(), [some_hello("s1", "kitchen"), some_hello("s2", "attic")]
+    for hello in hellos:
+        heard = some_heard(hello, 1)
+        watch.follow(heard, make_record(heard))
+    watch.forget(device_digest("kitchen"))
+    again = [some_heard(hello, 2, start_s=3.0) for hello in hellos]
+    assert [watch.follow(heard, make_record(heard)) is not None for heard in again] == [False, True]
+
+
+def test_what_was_said_is_forgotten_in_time_though_hardly_anybody_speaks() -> None:
+    watch = RedoWatch()
+    for session, arrived_s in (("s1", NOON_S), ("s2", NOON_S + KEPT_S + 1.0)):
+        heard = some_heard(some_hello(session), 1, arrived_s=arrived_s)
+        watch.follow(heard, make_record(heard))
+    late = some_heard(some_hello("s1"), 2, start_s=3.0, arrived_s=NOON_S + KEPT_S + 2.0)
+    assert watch.follow(late, make_record(late)) is None
 
 
 @given(st.integers(1, 200), st.integers(1, 60))

@@ -183,6 +183,24 @@ def test_erasing_reaches_rows_clips_and_memory_and_is_idempotent(bundle: str, tm
     assert len(list((tmp_path / "clips").rglob("*.flac"))) == 2
 
 
+def test_what_was_erased_is_nowhere_in_the_files(bundle: str, tmp_path: Path) -> None:
+    texts: list[str] = []
+
+    async def use(channel: grpc.aio.Channel) -> None:
+        texts.extend(await speak(channel, 3, consent=ALL))
+        await tell(channel, segment_id=2, corrected_text="a word nobody else says")
+        kept = [file.read_bytes() for file in tmp_path.glob("voxloop.db*")]
+        for word in (texts[0].encode(), b"a word nobody else says"):
+            assert any(word in content for content in kept)
+        await SpeechServiceStub(channel).Erase(pb.EraseRequest(device_id="kitchen"))  # type: ignore[misc] # asynchronous
+        left = [file.read_bytes() for file in tmp_path.glob("voxloop.db*")]
+        for word in (texts[0].encode(), b"a word nobody else says", b"kitchen"):
+            assert not any(word in content for content in left)
+
+    with_server(bundle, tmp_path, use)
+    assert list((tmp_path / "clips").iterdir()) == []
+
+
 def test_a_database_that_is_locked_delays_nobody_and_loses_nothing(bundle: str, tmp_path: Path) -> None:
     async def use(channel: grpc.aio.Channel) -> None:
         other = sqlite3.connect(tmp_path / "voxloop.db", isolation_level=None)

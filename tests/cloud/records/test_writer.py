@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from structlog.testing import capture_logs
 
 from voxloop_cloud.records.entry import Entry
@@ -16,6 +16,7 @@ from voxloop_cloud.records.utterance import make_record
 from voxloop_cloud.records.writer import RecordWriter
 
 LOCKED = OperationalError("INSERT", {"text": "a secret"}, Exception("database is locked"))
+DAMAGED = DatabaseError("INSERT", {"text": "a secret"}, Exception("database disk image is malformed"))
 REFUSED = IntegrityError("INSERT", {"text": "a secret"}, Exception("not unique"))
 PATIENCE_S = 20.0
 
@@ -100,9 +101,10 @@ def test_nobody_waits_for_a_database_that_does_not_answer_and_what_is_dropped_is
         assert table.segments == list(range(1, 11))
 
 
-def test_a_database_that_fails_for_a_while_loses_nothing_and_is_told_once() -> None:
+@pytest.mark.parametrize("error", [LOCKED, DAMAGED])
+def test_a_database_that_fails_for_a_while_loses_nothing_and_is_told_once(error: Exception) -> None:
     table = Table()
-    table.fails = lambda _: LOCKED
+    table.fails = lambda _: error
     with capture_logs() as logs, writing(table) as writer:
         for number in range(1, 4):
             writer.put(heard(number))

@@ -36,7 +36,7 @@ def test_its_tables_and_indexes_are_those_of_tables(tmp_path: Path) -> None:
     for table in METADATA.tables.values():
         assert {each["name"] for each in found.get_columns(table.name)} == set(table.columns.keys())
     names = {each["name"] for each in found.get_indexes("utterances")}
-    assert {"ix_utterances_search", "ix_utterances_bundle_arrived_s", "ix_utterances_device_id_arrived_s"} <= names
+    assert {"ix_utterances_search", "ix_utterances_bundle_arrived_s", "ix_utterances_devices"} <= names
     engine.dispose()
 
 
@@ -58,6 +58,23 @@ def test_what_hangs_on_an_utterance_goes_with_it(tmp_path: Path) -> None:
     with engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
     engine.dispose()
+
+
+def test_nobody_else_on_the_machine_may_read_what_people_said(tmp_path: Path) -> None:
+    engine = open_database(sqlite_url(tmp_path / "state" / "voxloop.db"))
+    fill(engine, many_records(1))
+    files = [tmp_path / "state", *(tmp_path / "state").iterdir()]
+    assert len(files) == 4  # the log of changes and its index, too
+    assert all(file.stat().st_mode & 0o077 == 0 for file in files)
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_a_clear_error_and_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "voxloop.db"
+    file.write_bytes(b"a letter to a friend, of more than a hundred bytes " * 4)
+    with pytest.raises(ConfigError, match="cannot be opened: file is not a database"):
+        open_database(sqlite_url(file))
+    assert file.read_bytes().startswith(b"a letter")
 
 
 def test_a_database_of_a_newer_voxloop_is_left_alone(tmp_path: Path) -> None:
