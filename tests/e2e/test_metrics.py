@@ -13,19 +13,25 @@ from pathlib import Path
 
 import grpc
 import psutil
+import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 from prometheus_client.parser import text_string_to_metric_families
 from tests.cloud.metrics.test_spans import Collector
 from tests.e2e.conftest import QUERIES, ROOT, voxloop
 from tests.e2e.test_listen import raw_query
 
+from voxloop_cloud.bundle import AUDIT_FILE, write_checksums
+from voxloop_cloud.routing.admin_client import AdminClient, AdminConfig
+from voxloop_cloud.routing.policy import Policy
+from voxloop_cloud.routing.policy_steps import with_shadow
+from voxloop_cloud.testing import tiny_bundle
+
 TIME_LIMIT_S = 60.0
 SEGMENTS = 12
 """What the VAD finds in the queries."""
 
 Page = dict[str, list[tuple[dict[str, str], float]]]
-WITHOUT_EVENTS = {"voxloop_router_shadows_total"}
-"""Metrics whose series need what a plain replay does not have: a bundle in shadow."""
+OLD, NEW = "tiny@1", "tiny@2"
 
 
 class Served:
@@ -59,6 +65,25 @@ def serving(bundle: Path, *flags: object) -> Iterator[Served]:
             assert process.wait(timeout=TIME_LIMIT_S) == 0
 
 
+@contextmanager
+def serving_with_shadow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server of two bundles, of which the second listens in to all: then every metric has its series."""
+    for seed, key in enumerate((OLD, NEW)):
+        name, _, version = key.partition("@")
+        path = tiny_bundle(folder / "bundles" / f"{name}-{version}", seed, name=name, version=version).path
+        (path / AUDIT_FILE).write_text('{"passed": true}')
+        write_checksums(path)
+    monkeypatch.setenv("VOXLOOP_BUNDLES", str(folder / "bundles"))
+    with (
+        serving(folder / "bundles" / "tiny-1", "--state", folder / "state") as server,
+        AdminClient(AdminConfig(server=server.address, insecure=True)) as admin,
+    ):
+        policy = json.dumps(with_shadow(Policy.of_one(OLD), NEW, 1.0).to_document())
+        admin.set_policy(policy, "a test", admin.policy().policy.version, (), "ann")
+        wait_for(lambda: sum(each.is_loaded for each in admin.policy().bundles) == 2, "the shadow was not loaded")
+        yield server
+
+
 def scrape(url: str) -> Page:
     with urllib.request.urlopen(url, timeout=10) as answer:
         text = answer.read().decode()
@@ -80,16 +105,19 @@ def wait_for(is_so: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def test_every_metric_of_the_dashboard_is_on_the_page_of_a_server_after_a_replay(tiny: Path) -> None:
+def test_every_metric_of_the_dashboard_is_on_the_page_of_a_server_after_a_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dashboard = json.loads((ROOT / "deploy" / "grafana" / "voxloop.json").read_text(encoding="utf-8"))
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
     spoken = set(re.findall(r"voxloop_\w+", " ".join(expressions)))
-    with serving(tiny) as server:
+    with serving_with_shadow(tmp_path, monkeypatch) as server:
         server.replay()
+        wait_for(lambda: "voxloop_router_shadows_total" in scrape(server.url), "no shadow was counted")
         page = scrape(server.url)
     assert len(spoken) > 40
-    assert spoken - page.keys() == WITHOUT_EVENTS
-    assert total(page, "voxloop_decoder_transcripts_total", bundle="voxloop-tiny@0.0.1", route="primary") == SEGMENTS
+    assert spoken - page.keys() == set()
+    assert total(page, "voxloop_decoder_transcripts_total", bundle=OLD, route="primary") == SEGMENTS
     for stage in ("capture", "vad", "normalizer", "uplink", "features", "recognizer", "decoder", "router"):
         assert total(page, f"voxloop_{stage}_busy_seconds_count") == SEGMENTS, stage
         assert total(page, f"voxloop_{stage}_busy_seconds_sum") > 0.0, stage

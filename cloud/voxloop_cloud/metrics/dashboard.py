@@ -85,8 +85,8 @@ STRIP: Final = (
     (
         "outcome",
         "redone share",
-        f'sum(rate(voxloop_outcome_feedback_total{{job=~"$job", code!="clicked"}}{_RATE})) '
-        f"/ sum(rate(voxloop_router_segments_total{_JOB}{_RATE}))",
+        f'sum(rate(voxloop_outcome_feedback_total{{job=~"$job", code="redo_detected"}}{_RATE})) '
+        f"/ sum(rate(voxloop_decoder_transcripts_total{_JOB}{_RATE}))",
         "percentunit",
     ),
     (

@@ -3,12 +3,16 @@
 import time
 from collections.abc import Callable
 
+import structlog
+
 from voxloop_cloud.metrics.figures import Figures
 from voxloop_cloud.records.heard import Heard, Recorder
 
+_log = structlog.get_logger("voxloop.metrics")
+
 
 class Ears:
-    """A Recorder that passes on what it is told."""
+    """A Recorder that passes on what it is told. Who fails at it is told in the log: the session goes on."""
 
     def __init__(self, figures: Figures, records: Recorder | None) -> None:
         self._figures = figures
@@ -26,8 +30,9 @@ class Ears:
 
     def hear(self, heard: Heard) -> None:
         """Takes a segment; returns at once."""
-        self._figures.hear(heard)
-        if self._records is not None:
-            self._records.hear(heard)
-        for listener in self.listeners:
-            listener(heard)
+        keepers = [] if self._records is None else [self._records.hear]
+        for hear in (self._figures.hear, *keepers, *self.listeners):
+            try:
+                hear(heard)
+            except Exception:  # noqa: BLE001 (the listener's boundary: the device gets its answer)
+                _log.exception("listener.failed", session=heard.hello.session_id, segment=heard.start.segment_id)

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from voxloop_cloud.metrics.catalogue import SERVER_METRICS, code_name
 from voxloop_cloud.metrics.fleet import Fleet
 from voxloop_cloud.metrics.label_book import LabelBook
+from voxloop_cloud.metrics.totals import SharedTotals
 from voxloop_cloud.records.heard import Heard
 from voxloop_proto.audio import SAMPLE_RATE_HZ, samples_to_ms
 from voxloop_proto.errors import VoxloopError, row_of
@@ -30,11 +31,11 @@ class Figures:
     ) -> None:
         """device_kinds: those that surely have a place among the 20; the others come first, get first.
 
-        shared: folder in which workers agree on labels' values; none for a process by itself.
+        shared: folder in which workers agree on labels' values, and on what devices told; none for a process by itself.
         """
         self.registry = registry
         self.instruments = Instruments(SERVER_METRICS, registry)
-        self.fleet = Fleet()
+        self.fleet = Fleet(SharedTotals(shared / "totals.sqlite") if shared else None)
         self._server = self.instruments.series()
         self._bundles = LabelBook(MOST_BUNDLES, shared and shared / "bundles")
         self._kinds = LabelBook(file=shared and shared / "device_kinds")

@@ -1,23 +1,17 @@
 """What heartbeats say of the devices, added up: totals that only grow, and the sum of what is now."""
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple
 
+from voxloop_cloud.metrics.totals import OwnTotals, Pair, Totals
 from voxloop_proto.v1 import voxloop_pb2 as pb
-
-MOST_REMEMBERED: Final = 10_000
-"""Devices and sessions whose last totals are remembered; the one that was silent for longest is forgotten first."""
 
 MOST_SAMPLES: Final = 1 << 40
 """Two years of sound: a device that claims more is not believed."""
 
 MOST_SEGMENTS: Final = 1 << 24
-Total = TypeVar("Total")
 
 
-@dataclass(frozen=True, slots=True)
-class Rise:
+class Rise(NamedTuple):
     """What has come to a device's totals since they were last told."""
 
     lost_samples: int
@@ -25,34 +19,27 @@ class Rise:
     dropped_samples: int
 
 
-@dataclass(slots=True)
 class Fleet:
-    """The devices of one process, by what they last said.
+    """The devices of one process, by what they last said; their totals may be shared with other processes.
 
-    A total that is below the last one began anew, with the device's process. The totals of a device that was never seen
-    here, or was forgotten, count as they are: one that changes workers may so be counted twice.
+    A total that is below the last one began anew, with the device's process. Totals that are not known here count as
+    they are if the session is new. If it goes on from before, another server has counted them, or this one before it
+    was started anew: they are where counting begins.
     """
 
-    _lost: OrderedDict[str, int] = field(default_factory=OrderedDict)  # by session: the device counts from its start
-    _dropped: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)  # by device: from its process's
-    _open: dict[int, tuple[int, int]] = field(
-        default_factory=dict
-    )  # by stream: unanswered segments, bytes in the spool
+    def __init__(self, totals: Totals | None = None) -> None:
+        self._totals = totals or OwnTotals()
+        self._open: dict[int, Pair] = {}  # by stream: unanswered segments, bytes in the spool
 
     def hear(self, stream: int, hello: pb.Hello, said: pb.Heartbeat) -> Rise:
         """Takes a heartbeat. stream: any number that no other open one has."""
+        goes_on = bool(hello.resume_token) or stream in self._open
         self._open[stream] = (min(said.unacknowledged_segments, MOST_SEGMENTS), min(said.spool_bytes, MOST_SAMPLES))
-        lost = _within(said.lost_samples, MOST_SAMPLES)
-        lost_before = _exchange(self._lost, hello.session_id, lost) or 0
+        lost = (_within(said.lost_samples, MOST_SAMPLES), 0)  # from the start of the session
         dropped = (_within(said.dropped_segments, MOST_SEGMENTS), _within(said.dropped_samples, MOST_SAMPLES))
-        dropped_before = _exchange(self._dropped, hello.device_id, dropped) or (0, 0)
-        if dropped[0] < dropped_before[0]:
-            dropped_before = (0, 0)
-        return Rise(
-            lost - lost_before if lost >= lost_before else lost,
-            dropped[0] - dropped_before[0],
-            max(0, dropped[1] - dropped_before[1]),
-        )
+        lost_rise = self._rise(f"session {hello.session_id}", lost, goes_on)
+        dropped_rise = self._rise(f"device {hello.device_id}", dropped, goes_on)  # from that of the device's process
+        return Rise(lost_rise[0], *dropped_rise)
 
     def leave(self, stream: int) -> None:
         """The stream has ended: what its device holds now is not known."""
@@ -68,15 +55,14 @@ class Fleet:
         """Of all open streams, as they last said."""
         return sum(spooled for _, spooled in self._open.values())
 
+    def _rise(self, name: str, now: Pair, goes_on: bool) -> Pair:
+        before = self._totals.exchange(name, now)
+        if before is None:
+            before = now if goes_on else (0, 0)
+        if now[0] < before[0]:
+            before = (0, 0)
+        return now[0] - before[0], max(0, now[1] - before[1])
+
 
 def _within(value: int, most: int) -> int:
     return value if 0 <= value <= most else 0
-
-
-def _exchange(book: OrderedDict[str, Total], key: str, value: Total) -> Total | None:
-    """Remembers the value; what was there before, None if nothing was."""
-    before = book.pop(key, None)
-    book[key] = value
-    if len(book) > MOST_REMEMBERED:
-        book.popitem(last=False)
-    return before

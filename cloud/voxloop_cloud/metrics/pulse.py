@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
+import structlog
+
 from voxloop_cloud.metrics.figures import Figures
 from voxloop_proto.process import resident_bytes
 
@@ -13,6 +15,8 @@ INTERVAL_S: Final = 1.0
 
 Reader: TypeAlias = Callable[[Figures], None]
 """Reads gauges and totals of a part of the server; must be quick."""
+
+_log = structlog.get_logger("voxloop.metrics")
 
 
 @asynccontextmanager
@@ -43,4 +47,7 @@ def _read(figures: Figures, readers: Sequence[Reader]) -> None:
     figures.show("voxloop_uplink_unanswered_segments", figures.fleet.unanswered_segments)
     figures.show("voxloop_uplink_spool_bytes", figures.fleet.spool_bytes)
     for reader in readers:
-        reader(figures)
+        try:
+            reader(figures)
+        except Exception:  # noqa: BLE001 (the reader's boundary: the others are read, and the next second comes)
+            _log.exception("reader.failed", reader=repr(reader))

@@ -5,12 +5,13 @@ count is lost, and there are never more files than places. Files by process id, 
 at each death, and a page would take ever longer to make.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Final
 
 import structlog
@@ -24,6 +25,10 @@ _log = structlog.get_logger("voxloop.metrics")
 _MEMORY: Final = Path("/dev/shm")
 """Where it is there and large enough: figures need no disk, and a full disk must not end a worker that counts."""
 
+_PREFIX: Final = "voxloop-metrics-"
+_IN_USE: Final = "in_use"
+"""A file that the server and its workers keep locked; whose lock is free, they are all gone."""
+
 _COUNT_BYTES: Final = {"histogram": 4 << 20, "counter": 1 << 20}
 _GAUGE_BYTES: Final = {"gauge_livesum": 64 << 10, "gauge_livemax": 64 << 10}
 """By kind of file. They are reserved: written to where there is no room, a mapped file ends the process."""
@@ -31,9 +36,13 @@ _GAUGE_BYTES: Final = {"gauge_livesum": 64 << 10, "gauge_livemax": 64 << 10}
 
 @contextmanager
 def open_worker_files(workers: int) -> Iterator[Path]:
-    """A folder for the files of so many workers, until the block is left. Raises ConfigError if there is no room."""
-    with TemporaryDirectory(prefix="voxloop-metrics-", dir=_home(workers)) as name:
-        folder = Path(name)
+    """A folder for the files of so many workers, until the block is left. Raises ConfigError if there is no room.
+
+    Those that servers left behind which were killed with all their workers go first.
+    """
+    for home in {_MEMORY, Path(gettempdir())}:
+        _sweep(home)
+    with TemporaryDirectory(prefix=_PREFIX, dir=_home(workers)) as name, _used(Path(name)) as folder:
         for place in range(workers):
             _reserve(folder, place, _COUNT_BYTES | _GAUGE_BYTES)
         yield folder
@@ -74,6 +83,23 @@ class _AllWorkers(Collector):
         for family in self._files.collect():  # type: ignore[no-untyped-call]
             family.samples = [sample for sample in family.samples if sample.name not in self._sums]
             yield family
+
+
+@contextmanager
+def _used(folder: Path) -> Iterator[Path]:
+    """Says so to other servers, until the block is left and no process that was forked in it is left either."""
+    with (folder / f"{_IN_USE}.new").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        os.replace(file.name, folder / _IN_USE)
+        yield folder
+
+
+def _sweep(home: Path) -> None:
+    for in_use in home.glob(f"{_PREFIX}*/{_IN_USE}"):
+        with suppress(OSError), in_use.open("rb") as file:  # held, another's, or gone already
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(in_use.parent)
+            _log.info("old.figures.deleted", folder=str(in_use.parent))
 
 
 def _home(workers: int) -> Path | None:

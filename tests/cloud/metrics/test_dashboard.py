@@ -54,6 +54,14 @@ def test_it_speaks_of_every_metric_and_of_no_other() -> None:
         assert spoken & set(spec.sample_names), f"{spec.name} is on no panel"
 
 
+def test_every_variable_asks_for_a_label_that_its_metric_has() -> None:
+    labels = {name: set(spec.labels) for spec in SERVER_METRICS for name in spec.sample_names}
+    asked = [each["query"]["query"] for each in BOARD["templating"]["list"] if each["type"] == "query"]
+    for metric, label in (re.fullmatch(r"label_values\((\w+), (\w+)\)", query).groups() for query in asked):  # type: ignore[union-attr]  # all match
+        assert label == "job" or label in labels[metric], (metric, label)
+    assert len(asked) == 3
+
+
 def test_every_variable_that_is_used_is_declared() -> None:
     declared = {variable["name"] for variable in BOARD["templating"]["list"]}
     used = set(re.findall(r"\$(\w+)", " ".join(expressions()))) - {"__rate_interval"}

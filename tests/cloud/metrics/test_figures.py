@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 from tests.cloud.metrics.heard_segments import full_report, heard
 
 from voxloop_cloud.metrics.catalogue import SERVER_METRICS
 from voxloop_cloud.metrics.figures import Figures
+from voxloop_cloud.metrics.fleet import Fleet
+from voxloop_cloud.metrics.totals import OwnTotals, SharedTotals
 from voxloop_proto.errors import OverloadError
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
@@ -159,6 +163,60 @@ def test_heartbeats_raise_totals_by_what_is_new_and_show_what_is_now(
     assert registry.get_sample_value("voxloop_uplink_dropped_segments_total", DEVICE) == 4
     figures.fleet.leave(1)
     assert figures.fleet.spool_bytes == 0
+
+
+def dropped(figures: Figures) -> float | None:
+    return figures.registry.get_sample_value("voxloop_uplink_dropped_segments_total", DEVICE)
+
+
+def hello(resume_token: str = "") -> pb.Hello:
+    found = pb.Hello()
+    found.CopyFrom(heard().hello)
+    found.resume_token = resume_token
+    return found
+
+
+def test_a_device_that_moves_from_worker_to_worker_is_counted_once(tmp_path: Path) -> None:
+    first, second = (Figures(CollectorRegistry(), shared=tmp_path) for _ in range(2))
+    first.heartbeat(1, hello(), pb.Heartbeat(dropped_segments=3, lost_samples=16_000))
+    second.heartbeat(2, hello("t"), pb.Heartbeat(dropped_segments=5, lost_samples=32_000))  # two while it was away
+    first.heartbeat(3, hello("t"), pb.Heartbeat(dropped_segments=6, lost_samples=32_000))
+    assert (dropped(first), dropped(second)) == (4, 2)
+    lost_s = [each.registry.get_sample_value("voxloop_capture_lost_seconds_total", DEVICE) for each in (first, second)]
+    assert lost_s == [1, 1]
+
+
+def test_what_a_device_dropped_before_the_server_was_started_anew_is_not_dropped_again(figures: Figures) -> None:
+    figures.heartbeat(1, hello("t"), pb.Heartbeat(dropped_segments=3))
+    assert dropped(figures) == 0
+    figures.heartbeat(1, hello("t"), pb.Heartbeat(dropped_segments=4))
+    assert dropped(figures) == 1
+
+
+def test_a_device_that_was_forgotten_while_it_spoke_is_not_counted_again(registry: CollectorRegistry) -> None:
+    fleet = Fleet(OwnTotals(most=2))
+    assert fleet.hear(1, hello(), pb.Heartbeat(dropped_segments=3)).dropped_segments == 3
+    for number in range(2, 5):
+        other = pb.Hello(device_id=f"d{number}", session_id=f"s{number}")
+        fleet.hear(number, other, pb.Heartbeat(dropped_segments=1))
+    assert fleet.hear(1, hello(), pb.Heartbeat(dropped_segments=4)).dropped_segments == 0
+
+
+def test_totals_that_cannot_be_shared_are_told_once_and_fail_nobody(tmp_path: Path) -> None:
+    (tmp_path / "totals.sqlite").write_bytes(b"no database at all, but more than a hundred bytes of something " * 3)
+    with capture_logs() as logs:
+        figures = Figures(CollectorRegistry(), shared=tmp_path)
+        for total in (3, 5):
+            figures.heartbeat(1, hello(), pb.Heartbeat(dropped_segments=total))
+    assert [log["event"] for log in logs] == ["totals.not_shared"]
+    assert dropped(figures) == 0
+
+
+def test_shared_totals_are_bounded_and_forget_who_was_silent_for_longest(tmp_path: Path) -> None:
+    totals = SharedTotals(tmp_path / "totals.sqlite", most=3)
+    for name in ("a", "b", "a", "c", "d"):
+        totals.exchange(name, (1, 1))
+    assert [totals.exchange(name, (2, 2)) for name in ("a", "d", "b")] == [(1, 1), (1, 1), None]
 
 
 def test_what_users_did_is_counted_with_the_bundle_that_gave_the_text(

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from voxloop_cloud.metrics.label_book import MOST_KINDS, LabelBook
 
 WORKER = """
@@ -35,3 +37,10 @@ def test_processes_that_come_at_once_do_not_make_more_than_there_may_be(tmp_path
     seen = set(" ".join(worker.communicate(timeout=60)[0] for worker in workers).split())
     assert len(seen - {"other"}) == MOST_KINDS
     assert set(file.read_text(encoding="ascii").split()) == seen - {"other"}
+
+
+def test_a_file_that_cannot_be_written_makes_new_values_others_and_fails_nobody(tmp_path: Path) -> None:
+    book = LabelBook(3, tmp_path / "no folder" / "kinds")
+    with capture_logs() as logs:
+        assert [book.value("a"), book.value("b")] == ["other", "other"]
+    assert [log["event"] for log in logs] == ["labels.not_shared"]

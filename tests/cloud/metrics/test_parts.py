@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 from tests.cloud.metrics.heard_segments import heard
 
 from voxloop_cloud.metrics.ears import Ears
@@ -79,3 +80,33 @@ def test_those_who_count_and_those_who_keep_records_hear_the_same(registry: Coll
 
 def test_without_records_sound_is_of_no_use(registry: CollectorRegistry) -> None:
     assert not Ears(Figures(registry), None).keeps_sound
+
+
+def test_one_who_listens_and_fails_costs_nobody_the_answer(registry: CollectorRegistry) -> None:
+    def fail(_heard: Heard) -> None:
+        raise ValueError("of this test")
+
+    book = Book()
+    ears = Ears(Figures(registry), book)
+    ears.listeners += [fail, book.hear]
+    segment = heard()
+    with capture_logs() as logs:
+        ears.hear(segment)
+    assert book.heard == [segment, segment]
+    assert [log["event"] for log in logs] == ["listener.failed"]
+
+
+def test_a_part_that_cannot_be_read_stops_no_other(registry: CollectorRegistry) -> None:
+    figures, read = Figures(registry), list[Figures]()
+
+    def fail(_figures: Figures) -> None:
+        raise ValueError("of this test")
+
+    async def run() -> None:
+        async with taking_pulse(figures, [fail, read.append]):
+            pass
+
+    with capture_logs() as logs:
+        asyncio.run(run())
+    assert read == [figures, figures]
+    assert [log["event"] for log in logs] == ["reader.failed"] * 2

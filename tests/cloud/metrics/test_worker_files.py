@@ -96,6 +96,31 @@ def test_the_folder_goes_when_the_server_does() -> None:
     assert not folder.exists()
 
 
+ABANDONED = """
+import os, sys
+from voxloop_cloud.metrics.worker_files import open_worker_files
+with open_worker_files(1) as folder:
+    print(folder, flush=True)
+    sys.stdin.read()
+    os._exit(1)
+"""
+
+
+def test_what_a_killed_server_left_goes_with_the_next_start_and_not_before() -> None:
+    killed = subprocess.Popen(
+        [sys.executable, "-c", ABANDONED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert killed.stdout is not None
+    left = Path(killed.stdout.readline().strip())
+    with open_worker_files(1) as folder:
+        assert left.is_dir()  # it lives
+        killed.kill()
+        killed.communicate(timeout=30)
+        with open_worker_files(1):
+            assert not left.exists()
+        assert folder.is_dir()
+
+
 def test_gauges_of_a_whole_process_have_no_labels_that_a_dead_worker_could_leave_behind() -> None:
     assert all(not spec.labels for spec in SERVER_METRICS if spec.kind is MetricKind.GAUGE)
 
