@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from voxloop_cloud.alarms.aggregate import figures_of
 from voxloop_cloud.alarms.events import Cause, Event, Resolved
-from voxloop_cloud.alarms.phase import UNSEEN, Firing, Phase, step
+from voxloop_cloud.alarms.phase import UNSEEN, Firing, Phase, Quiet, step
 from voxloop_cloud.alarms.rule import Rule
 from voxloop_cloud.alarms.series import History, Labels, Sample, extended
 
@@ -15,11 +15,15 @@ Key = tuple[str, Labels]
 
 @dataclass(frozen=True, slots=True)
 class AlarmState:
-    """All that the next evaluation goes on from."""
+    """All that the next evaluation goes on from.
+
+    resumed_s: when it was taken over from another process, whose points of series it has not; None if it was not.
+    """
 
     at_s: float | None = None
     history: History = field(default_factory=dict)
     phases: Mapping[Key, Phase] = field(default_factory=dict)
+    resumed_s: float | None = field(default=None, compare=False)
 
     @property
     def firing(self) -> dict[Key, Firing]:
@@ -33,7 +37,8 @@ def evaluate(
     """One evaluation, of samples that were read at `at_s`, which is later than the one before.
 
     The events are ordered by rule and slice, whatever the order of the rules. An alarm whose rule is gone, or is split
-    otherwise now, resolves and says so.
+    otherwise now, resolves and says so. In a state that was taken over, data that are missing say nothing until a whole
+    window has been seen: what fired or was about to goes on.
     """
     assert state.at_s is None or at_s > state.at_s
     reach_s: dict[str, float] = {}
@@ -49,12 +54,20 @@ def evaluate(
         whole: set[Labels] = set() if rule.split_by else {()}
         for piece in sorted(known | figures.keys() | whole):
             key = (rule.name, piece)
-            after, news = step(rule, piece, state.phases.get(key, UNSEEN), figures.get(piece), at_s)
+            before = state.phases.get(key, UNSEEN)
+            if piece not in figures and not isinstance(before, Quiet) and _is_resuming(state, rule, at_s):
+                phases[key] = before
+                continue
+            after, news = step(rule, piece, before, figures.get(piece), at_s)
             events += news
             if not rule.split_by or after != UNSEEN:  # a slice that is gone is forgotten
                 phases[key] = after
     events += _orphans(rules, state, at_s)
-    return AlarmState(at_s, history, phases), tuple(events)
+    return AlarmState(at_s, history, phases, state.resumed_s), tuple(events)
+
+
+def _is_resuming(state: AlarmState, rule: Rule, at_s: float) -> bool:
+    return state.resumed_s is not None and at_s - state.resumed_s < rule.window_s
 
 
 def _orphans(rules: Sequence[Rule], state: AlarmState, at_s: float) -> list[Resolved]:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, Final
 
 import structlog
@@ -11,8 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from voxloop_cloud.alarms.evaluator import AlarmState
 from voxloop_cloud.alarms.events import Event, Fired, Resolved
+from voxloop_cloud.alarms.rule import Rule
 from voxloop_cloud.alarms.series import Labels
 from voxloop_cloud.alarms.state_document import from_document, to_document
+from voxloop_cloud.alarms.threshold_log import note_edits
 from voxloop_cloud.store.database import writing
 from voxloop_cloud.store.tables import ALARM_STATES, ALARMS
 from voxloop_proto.errors import DataError
@@ -55,6 +56,13 @@ class AlarmJournal:
         else:
             self._unwritten.clear()
 
+    def note_edits(self, before: Iterable[Rule], after: Iterable[Rule], at_s: float) -> None:
+        """Keeps that thresholds were changed in the file itself."""
+        try:
+            note_edits(self._engine, before, after, at_s)
+        except SQLAlchemyError as error:
+            _log.error("alarms.edits_not_written", error=_reason(error))
+
     def close(self) -> None:
         """Lets go of the store."""
         self._engine.dispose()
@@ -75,7 +83,7 @@ class AlarmJournal:
         values = {
             "instance": self._instance,
             "saved_s": state.at_s or 0.0,
-            "document": to_document(replace(state, history={})),
+            "document": to_document(state, with_history=False),
         }
         connection.execute(insert(ALARM_STATES).values(values))
 

@@ -1,9 +1,10 @@
 """What one row of the utterances adds to each metric that it tells of: the past of a rule is read from there."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from voxloop_cloud.records.redo import REDO_THRESHOLD
 from voxloop_proto.metrics.segment_report import MEASURES, STRIP_STAGE
 
 LABEL_COLUMNS: Final = ("bundle", "route", "vad_kind", "device_kind")
@@ -14,11 +15,14 @@ Contribution = tuple[Mapping[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How a metric is made of an utterance. columns: those that it reads, besides the labels'."""
+    """How a metric is made of an utterance. own_columns: those that it reads, besides the labels'.
+
+    codes: under which it is added; none of a metric that has no codes.
+    """
 
     own_columns: tuple[str, ...]
     value: Callable[[Any], float | None]
-    code: Callable[[Any], str] | None = None
+    codes: Callable[[Any], Iterable[str]] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -28,9 +32,14 @@ class Amount:
     def of(self, row: Any) -> Iterator[Contribution]:
         """What the row adds; nothing where it does not know."""
         value = self.value(row)
-        if value is not None:
-            labels = {name: str(getattr(row, name)) for name in LABEL_COLUMNS}
-            yield labels if self.code is None else labels | {"code": self.code(row)}, value
+        if value is None:
+            return
+        labels = {name: str(getattr(row, name)) for name in LABEL_COLUMNS}
+        if self.codes is None:
+            yield labels, value
+            return
+        for code in self.codes(row):
+            yield labels | {"code": code}, value
 
 
 def _column(name: str, scale: float = 1.0) -> Amount:
@@ -58,6 +67,14 @@ def _wait_s(row: Any) -> float | None:
     return float(row.timings["recognizer"][1]) / 1000.0 if "recognizer" in row.timings else None
 
 
+def _outcomes(row: Any) -> Iterator[str]:
+    """What the user did, and what the detector found; both may be of one utterance."""
+    if row.outcome:
+        yield str(row.outcome)
+    if (row.redo_probability or 0.0) >= REDO_THRESHOLD:
+        yield "redo_detected"
+
+
 def _stages_under(strip_stage: str) -> tuple[str, ...]:
     return tuple(stage for stage, shown in STRIP_STAGE.items() if shown == strip_stage)
 
@@ -65,13 +82,11 @@ def _stages_under(strip_stage: str) -> tuple[str, ...]:
 RECORDED: Final[Mapping[str, Amount]] = {
     "voxloop_router_segments_total": Amount((), lambda _: 1.0),
     "voxloop_router_failures_total": Amount(
-        ("failure",), lambda row: 1.0 if row.failure else None, lambda row: str(row.failure)
+        ("failure",), lambda row: 1.0 if row.failure else None, lambda row: (str(row.failure),)
     ),
     "voxloop_decoder_transcripts_total": Amount(("failure",), lambda row: None if row.failure else 1.0),
     "voxloop_decoder_null_transcripts_total": Amount(("is_null",), lambda row: 1.0 if row.is_null else None),
-    "voxloop_outcome_feedback_total": Amount(
-        ("outcome",), lambda row: 1.0 if row.outcome else None, lambda row: str(row.outcome)
-    ),
+    "voxloop_outcome_feedback_total": Amount(("outcome", "redo_probability"), lambda _: 1.0, _outcomes),
     "voxloop_recognizer_audio_seconds_total": _column_of_transcripts("duration_ms", 0.001),
     "voxloop_router_latency_seconds": _column("server_latency_ms", 0.001),
     "voxloop_decoder_confidence_ratio": _column("confidence"),

@@ -12,20 +12,21 @@ from voxloop_proto.errors import DataError
 
 
 class StateDocument(BaseModel):
-    """An AlarmState in lists, for JSON has no keys of several parts."""
+    """An AlarmState in lists, for JSON has no keys of several parts. history: None if it was left out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     at_s: float | None
-    history: list[tuple[str, Labels, tuple[Point, ...]]]
+    history: list[tuple[str, Labels, tuple[Point, ...]]] | None
     phases: list[tuple[str, Labels, Annotated[Quiet | Pending | Firing, Field(discriminator="kind")]]]
 
 
-def to_document(state: AlarmState) -> dict[str, object]:
-    """The state in what JSON knows."""
+def to_document(state: AlarmState, *, with_history: bool = True) -> dict[str, object]:
+    """The state in what JSON knows. with_history: the points of series, too, which may be megabytes."""
+    history = [(name, labels, points) for name, series in state.history.items() for labels, points in series.items()]
     return StateDocument(
         at_s=state.at_s,
-        history=[(name, labels, points) for name, series in state.history.items() for labels, points in series.items()],
+        history=history if with_history else None,
         phases=[(name, labels, phase) for (name, labels), phase in state.phases.items()],
     ).model_dump(mode="json")
 
@@ -41,8 +42,8 @@ def from_document(document: object, at_s: float) -> AlarmState:
     except ValidationError as error:
         raise DataError(f"the stored state of the alarms can't be read: {error.errors()[0]['msg']}") from error
     phases = {(name, labels): _not_after(phase, at_s) for name, labels, phase in found.phases}
-    if found.at_s is None or found.at_s >= at_s:
-        return AlarmState(None, {}, phases)
+    if found.history is None or found.at_s is None or found.at_s >= at_s:
+        return AlarmState(None, {}, phases, resumed_s=at_s)
     history: dict[str, dict[Labels, tuple[Point, ...]]] = {}
     for name, labels, points in found.history:
         history.setdefault(name, {})[labels] = points

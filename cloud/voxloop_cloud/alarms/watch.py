@@ -58,7 +58,7 @@ class AlarmWatch:
         before = self._begin(at_s) if self._state is None else self._state
         if before.at_s is not None and at_s <= before.at_s:
             return ()
-        self._rules.refresh()
+        self._refresh(at_s)
         self._state, events = evaluate(self._rules.rules, before, samples_of(self._collect()), at_s)
         for event in events:
             self._tell(event)
@@ -77,6 +77,12 @@ class AlarmWatch:
             return AlarmState()
         self._journal = self._open_journal()
         return self._journal.load(at_s)
+
+    def _refresh(self, at_s: float) -> None:
+        before = self._rules.rules
+        self._rules.refresh()
+        if self._journal and self._rules.rules is not before:
+            self._journal.note_edits(before, self._rules.rules, at_s)
 
     def _tell(self, event: Event) -> None:
         _write_log(event)

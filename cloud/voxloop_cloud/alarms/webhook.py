@@ -129,6 +129,11 @@ def _checked_host(url: str, config: AlarmsConfig) -> str:
         raise ConfigError(
             "alarms.webhook is no URL (it is not shown, it may hold a secret); allowed is http(s)://HOST/PATH"
         )
+    if parts.username is not None:
+        raise ConfigError(
+            "alarms.webhook has a user's name in it (it is not shown), which would not be sent; "
+            "give what the receiver asks for in alarms.webhook_secret"
+        )
     if config.webhook_secret is not None and parts.scheme == "http" and not is_loopback(f"[{host}]:{parts.port or 80}"):
         raise ConfigError(
             f"alarms.webhook_secret would go to {host} in plaintext; give alarms.webhook an https:// URL, "

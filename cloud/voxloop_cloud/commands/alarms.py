@@ -3,6 +3,8 @@
 import getpass
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from voxloop_cloud.alarms.past import is_recorded, past_figures
 from voxloop_cloud.alarms.past_alarms import past_alarms
@@ -19,12 +22,12 @@ from voxloop_cloud.alarms.render import to_prometheus
 from voxloop_cloud.alarms.rule_edit import rule_named
 from voxloop_cloud.alarms.rule_file import SHIPPED_RULES, read_rules
 from voxloop_cloud.alarms.suggestions import Suggestion, suggest
-from voxloop_cloud.alarms.threshold_log import change_threshold, threshold_changes
+from voxloop_cloud.alarms.threshold_log import MOST_AUTHOR_CHARACTERS, change_threshold, threshold_changes
 from voxloop_cloud.alarms.usefulness import usefulness
 from voxloop_cloud.server import ServerConfig
 from voxloop_cloud.store.database import open_database
 from voxloop_proto.config import read_settings
-from voxloop_proto.errors import ConfigError
+from voxloop_proto.errors import ConfigError, UnavailableError
 
 _DAY_S = 86_400.0
 
@@ -117,10 +120,10 @@ def set_threshold(
         )
     if not reason.strip():
         raise ConfigError("an empty --reason; say in a sentence why")
-    store = _store(settings)
-    before, after = change_threshold(
-        store, settings.alarms.rules, rule, threshold, resolves_at, author or getpass.getuser(), reason, time.time()
-    )
+    with _store(settings) as store:
+        before, after = change_threshold(
+            store, settings.alarms.rules, rule, threshold, resolves_at, author or _user(), reason, time.time()
+        )
     typer.echo(
         f"{rule}: {before.threshold:g} -> {after.threshold:g}, "
         f"resolves at {before.resolves_at:g} -> {after.resolves_at:g} ({settings.alarms.rules})"
@@ -135,7 +138,9 @@ def history(
 ) -> None:
     """Show who changed which threshold when, and why; the newest first."""
     table = Table("when", "rule", "before", "after", "who", "why", box=None)
-    for change in threshold_changes(_store(_settings(config, None, state)), rule):
+    with _store(_settings(config, None, state)) as store:
+        changes = threshold_changes(store, rule)
+    for change in changes:
         before = "" if change.before is None else f"{change.before:g}"
         table.add_row(_date(change.changed_s), change.rule, before, f"{change.after:g}", change.author, change.reason)
     Console().print(table)
@@ -155,20 +160,20 @@ def suggest_thresholds(
     Each candidate is a quantile of the rule's figure over past windows, and is run through the rule as it is, with its
     durations and hysteresis. With a rule's name, all candidates are shown.
     """
-    settings = _settings(config, rules, state)
-    store, until_s = _store(settings), time.time()
+    settings, until_s = _settings(config, rules, state), time.time()
     all_rules = read_rules(settings.alarms.rules)
     chosen = all_rules if rule is None else (rule_named(all_rules, rule, settings.alarms.rules or SHIPPED_RULES),)
-    seen = past_alarms(store, until_s - days * _DAY_S, until_s)
     table = Table("rule", "windows", "now", "a week", "suggested", "quantile", "a week", "fired", box=None)
-    for each in track(chosen, "reading the past", console=Console(stderr=True), transient=True):
-        if not is_recorded(each):
-            table.add_row(each.name, "its metric is not kept with utterances")
-            continue
-        found = suggest(each, tuple(past_figures(store, each, until_s - days * _DAY_S, until_s)), per_week)
-        fired = str(sum(alarm.rule == each.name for alarm in seen))
-        for row in _rows(found, fired, with_all=rule is not None) if found else [(each.name, "no data")]:
-            table.add_row(*row)
+    with _store(settings) as store:
+        seen = past_alarms(store, until_s - days * _DAY_S, until_s)
+        for each in track(chosen, "reading the past", console=Console(stderr=True), transient=True):
+            if not is_recorded(each):
+                table.add_row(each.name, "its metric is not kept with utterances")
+                continue
+            found = suggest(each, tuple(past_figures(store, each, until_s - days * _DAY_S, until_s)), per_week)
+            fired = str(sum(alarm.rule == each.name for alarm in seen))
+            for row in _rows(found, fired, with_all=rule is not None) if found else [(each.name, "no data")]:
+                table.add_row(*row)
     Console().print(table)
 
 
@@ -179,7 +184,9 @@ def report(days: Days = 28.0, rules: Rules = None, state: State = None, config: 
     since_s = until_s - days * _DAY_S
     names = [rule.name for rule in read_rules(settings.alarms.rules)]
     table = Table("rule", "alarms", "fires", "together with", "", box=None)
-    for each in usefulness(names, past_alarms(_store(settings), since_s, until_s), since_s, until_s):
+    with _store(settings) as store:
+        past = past_alarms(store, since_s, until_s)
+    for each in usefulness(names, past, since_s, until_s):
         together = f"{each.doubles} {each.together_ratio:.0%}" if each.doubles else ""
         table.add_row(each.rule, str(each.alarms), f"{each.firing_ratio:.1%}", together, each.verdict)
     Console().print(table)
@@ -206,12 +213,28 @@ def _settings(config: Path | None, rules: Path | None, state: Path | None = None
     return read_settings(ServerConfig, config, os.environ, flags)
 
 
-def _store(settings: ServerConfig) -> Engine:
+@contextmanager
+def _store(settings: ServerConfig) -> Iterator[Engine]:
+    """Raises UnavailableError for one that is locked, or away."""
     if settings.store.database_url is None:
         raise ConfigError(
             "no store: history is kept where the server keeps it; give --state DIR, or --config with store.url"
         )
-    return open_database(settings.store.database_url)
+    store = open_database(settings.store.database_url)
+    try:
+        yield store
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise UnavailableError(f"the store cannot be used now: {reason}; try again in a moment") from error
+    finally:
+        store.dispose()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()[:MOST_AUTHOR_CHARACTERS]
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        return f"uid {os.getuid()}"
 
 
 def _date(at_s: float) -> str:

@@ -1,6 +1,7 @@
 """What is made of history: who changed what, which thresholds it suggests, which rules never helped."""
 
 import math
+import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, insert
+from sqlalchemy import Connection, Engine, event, insert
+from sqlalchemy.exc import OperationalError
 from tests.cloud.alarms.made_rules import make_rule
 from typer.testing import CliRunner
 
@@ -73,6 +75,38 @@ def test_a_change_that_may_not_be_leaves_neither_file_nor_line(store: Engine, tm
     assert threshold_changes(store) == []
 
 
+@pytest.mark.parametrize(
+    ("author", "reason", "why"),
+    [("", "far away", "an author of 0"), ("a" * 65, "far away", "an author of 65"), ("ada", " \x00", "no reason")],
+)
+def test_a_change_by_nobody_or_for_nothing_is_refused(
+    store: Engine, tmp_path: Path, author: str, reason: str, why: str
+) -> None:
+    with pytest.raises(ConfigError, match=why):
+        change_threshold(store, tmp_path / "alarms.toml", "slow_answers", 0.4, None, author, reason, 10.0)
+    assert threshold_changes(store) == []
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_change_that_the_store_does_not_take_in_the_end_is_not_in_the_file(
+    store: Engine, tmp_path: Path, is_new: bool
+) -> None:
+    def fail(_connection: Connection) -> None:
+        raise OperationalError("COMMIT", None, Exception("database or disk is full"))
+
+    file = tmp_path / "alarms.toml"
+    if not is_new:
+        change_threshold(store, file, "slow_answers", 0.4, None, "ada", "far away", 10.0)
+        file.chmod(0o640)
+    before = None if is_new else file.read_bytes()
+    event.listen(store, "commit", fail)
+    with pytest.raises(OperationalError):
+        change_threshold(store, file, "slow_answers", 0.3, None, "ada", "less far", 20.0)
+    event.remove(store, "commit", fail)
+    assert (file.read_bytes() if file.exists() else None) == before
+    assert is_new or file.stat().st_mode & 0o777 == 0o640
+
+
 def test_the_past_of_a_share_is_that_of_its_windows(store: Engine) -> None:
     rule = shipped("null_transcripts").model_copy(update={"min_count": 2, "window_s": 120})
     nulls = [True, False, False, False, True, True]
@@ -106,6 +140,17 @@ def test_the_past_of_means_quantiles_and_rates(store: Engine) -> None:
         stage="recognizer", metric="voxloop_recognizer_audio_seconds_total", aggregation="rate", window_s=600
     )
     assert next(past_figures(store, rate, 0.0, 1_120.0)).figures[-1] == pytest.approx(100 / 600)
+
+
+def test_the_past_knows_what_the_detector_found_and_what_the_user_did(store: Engine) -> None:
+    rows = [
+        utterance(n, 1_000.0 + n, redo_probability=0.9 if n % 4 == 0 else 0.1, outcome="typed" if n % 5 == 0 else None)
+        for n in range(100)
+    ]
+    keep(store, rows)
+    redone, typed = (next(past_figures(store, shipped(name), 0.0, 1_120.0)) for name in ("redone", "typed_instead"))
+    assert redone.figures[-1] == pytest.approx(0.25)
+    assert typed.figures[-1] == pytest.approx(0.2)
 
 
 def test_a_suggestion_keeps_to_the_alarms_that_are_not_too_many() -> None:
@@ -189,3 +234,16 @@ def test_a_command_that_cannot_says_what_to_do(arguments: list[str], said: str) 
     found = CliRunner().invoke(app, ["alarms", *arguments])
     assert found.exit_code == 2
     assert said in found.output
+
+
+def test_a_store_that_fails_is_told_in_a_line_and_nothing_is_changed(store: Engine, tmp_path: Path) -> None:
+    rules = tmp_path / "alarms.toml"
+    change_threshold(store, rules, "redone", 0.2, None, "ada", "of this test", 10.0)
+    other = sqlite3.connect(tmp_path / "voxloop.db", isolation_level=None)
+    other.execute("ALTER TABLE threshold_changes RENAME TO away")
+    own = ["--rules", str(rules), "--state", str(tmp_path)]
+    found = CliRunner().invoke(app, ["alarms", "set", "redone", "0.3", "--reason", "x", *own])
+    other.execute("ALTER TABLE away RENAME TO threshold_changes")
+    other.close()
+    assert (found.exit_code, "the store cannot be used now" in found.output) == (5, True)
+    assert [rule.threshold for rule in read_rules(rules) if rule.name == "redone"] == [0.2]

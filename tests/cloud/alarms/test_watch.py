@@ -9,9 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine, select
 from structlog.testing import capture_logs
+from tests.cloud.metrics.heard_segments import heard
 
 from voxloop_cloud.alarms.journal import AlarmJournal
 from voxloop_cloud.alarms.past_alarms import past_alarms
+from voxloop_cloud.alarms.threshold_log import BY_HAND, change_threshold, threshold_changes
 from voxloop_cloud.alarms.turn import Turn
 from voxloop_cloud.alarms.watch import AlarmWatch
 from voxloop_cloud.alarms.watched_rules import WatchedRules
@@ -98,6 +100,56 @@ def test_a_server_that_was_restarted_goes_on_with_its_alarms(is_killed: bool, ru
     assert second.tick(130.0, 7.0) == []
     assert second.tick(145.0, 5.0) == ["Resolved"]
     assert rows(store) == [(100.0, 145.0)]
+
+
+SHARE = """
+[rules.nulls]
+stage = "decoder"
+metric = "voxloop_decoder_null_transcripts_total"
+aggregation = "share"
+of = "voxloop_decoder_transcripts_total"
+window_s = 60
+min_count = 2
+comparison = "above"
+threshold = 0.5
+severity = "page"
+missing = "resolve"
+meaning = "Nobody is understood."
+action = "Speak."
+"""
+
+
+def test_a_restart_is_no_reason_to_resolve_an_alarm_and_fire_it_again(rules: Path, store: Engine) -> None:
+    """Though missing data resolve it: after a restart they are missing for a while, whatever is wrong."""
+    rules.write_text(SHARE)
+
+    def hear_and_tick(server: Server, at_s: float, text: str) -> list[str]:
+        for _ in range(10):
+            server.figures.hear(heard(text))
+        return [type(event).__name__ for event in server.watch.tick(at_s)]
+
+    first = Server(rules, store)
+    assert [hear_and_tick(first, at_s, "") for at_s in (100.0, 115.0)] == [[], ["DataSeen", "Fired"]]
+    second = Server(rules, store)
+    assert [hear_and_tick(second, at_s, "") for at_s in (130.0, 145.0, 160.0)] == [[], [], []]
+    third = Server(rules, store)
+    assert [type(event).__name__ for at_s in (175.0, 190.0, 220.0, 235.0) for event in third.watch.tick(at_s)] == [
+        "DataMissing",
+        "Resolved",
+    ]
+    assert rows(store) == [(115.0, 235.0)]
+
+
+def test_a_threshold_that_is_changed_in_the_file_itself_is_written_down_too(rules: Path, store: Engine) -> None:
+    server = Server(rules, store)
+    server.tick(100.0, 1.0)
+    change_threshold(store, rules, "too_many", 12.0, None, "ada", "more rooms", 105.0)
+    server.tick(110.0, 1.0)
+    rules.write_text(rules.read_text().replace("threshold = 12.0", "threshold = 20.0"))
+    server.tick(120.0, 1.0)
+    server.tick(130.0, 1.0)
+    told = [(change.changed_s, change.author, change.before, change.after) for change in threshold_changes(store)]
+    assert told == [(120.0, BY_HAND, 12.0, 20.0), (105.0, "ada", 10.0, 12.0)]
 
 
 def test_servers_that_share_a_store_leave_each_others_alarms_alone(rules: Path, store: Engine) -> None:

@@ -98,6 +98,12 @@ def test_a_url_that_is_none_is_refused_and_not_shown(url: str) -> None:
     assert "hidden" not in caught.value.message
 
 
+def test_a_name_and_password_in_the_url_are_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r"a user's name in it .* alarms\.webhook_secret") as caught:
+        webhook("https://hidden:hidden@example.org/alarms")
+    assert "hidden" not in caught.value.message
+
+
 def test_a_secret_does_not_go_to_another_machine_in_plaintext(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hidden")
