@@ -26,6 +26,7 @@ _SUMMARY = {
     "listen": "Transcribe the microphone, live.",
     "upload": "Send what 'listen' left in its spool.",
     "feedback": "Tell the server what became of a transcript.",
+    "erase": "Take back all that the server keeps of this device.",
     "replay": "Send audio files or test sets through the whole path and measure it.",
     "serve": "Run the recognition server.",
     "calibrate": "Measure how many devices may speak at once on this machine.",

@@ -83,3 +83,43 @@ def test_rows_of_before_a_restart_are_there_after_it(server: ServerProcess, tmp_
     assert set(kept[0]) < set(kept[1])
     assert len(kept[1]) == 2 * len(kept[0]) > 0
     assert {text for *_, text in kept[1]} == {None}
+
+
+def test_a_device_takes_back_all_that_is_kept_of_it_and_nothing_of_others(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    one = sorted(QUERIES.glob("*.flac"))[0]
+    where = ("--server", server.address, "--insecure")
+    assert run("replay", one, *where, **CONSENT).returncode == 0
+    assert len(rows(tmp_path, "id")) > 0
+
+    def erase(*flags: object, said: str = "", device: str = DEVICE) -> "subprocess.CompletedProcess[str]":
+        environment = os.environ | {"VOXLOOP_DEVICE_ID": device}
+        return subprocess.run(
+            voxloop("erase", *where, *flags),
+            capture_output=True, input=said, text=True, check=False, timeout=120, env=environment,
+        )  # fmt: skip
+
+    for said in ("", "n\n", "\n"):
+        refused = erase(said=said)
+        assert (refused.returncode, "nothing was erased; --yes does not ask" in refused.stderr) == (2, True)
+        assert f"keeps of device {DEVICE}" in refused.stderr
+    assert "erased 0 utterances of attic" in erase("--yes", device="attic").stderr
+    kept = len(rows(tmp_path, "id"))
+    assert kept > 0
+    done = erase(said="y\n")
+    assert (done.returncode, f"erased {kept} utterances of {DEVICE}" in done.stderr) == (0, True)
+    assert rows(tmp_path, "id") == []
+    assert list((tmp_path / "state" / "clips").iterdir()) == []
+    assert "erased 0 utterances" in erase("--yes").stderr  # twice is as good as once
+
+
+def test_a_server_that_keeps_nothing_has_nothing_to_erase(tiny: Path) -> None:
+    process = ServerProcess(tiny)
+    process.start()
+    try:
+        refused = run("erase", "--yes", "--server", process.address, "--insecure")
+    finally:
+        process.terminate()
+    assert refused.returncode != 0
+    assert "keeps no utterances" in refused.stderr
