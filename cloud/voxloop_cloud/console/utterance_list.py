@@ -9,14 +9,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from voxloop_cloud.console.page import Ask, number, page
-from voxloop_cloud.records.queries import Place, UtteranceFilter, count, find
+from voxloop_cloud.records.queries import MOST_COUNTED, SLICES, Place, UtteranceFilter, find, makeup
 from voxloop_proto.errors import ConfigError
 
 ROWS: Final = 50
-FACETS: Final = ("bundle", "route", "device_kind", "vad_kind", "app_version", "locale", "outcome", "failure")
 MOST_VALUES: Final = 8
 _SPANS_S: Final = {"hour": 3_600.0, "day": 86_400.0, "week": 604_800.0, "month": 2_592_000.0}
-_TEXTS: Final = ("text", "device_id", "tag", *FACETS)
+_TEXTS: Final = ("text", "device_id", "tag", *SLICES)
+MOST_TEXT_CHARACTERS: Final = 200
 _FLAGS: Final = ("is_null", "is_redone")
 FIELDS: Final = (*_TEXTS, *_FLAGS, "least_confidence", "most_confidence", "span")
 
@@ -24,6 +24,11 @@ FIELDS: Final = (*_TEXTS, *_FLAGS, "least_confidence", "most_confidence", "span"
 def read_filter(query: QueryParams, now_s: float) -> UtteranceFilter:
     """What the address asks for. Raises ConfigError for a value that cannot be."""
     values: dict[str, Any] = {name: query[name] for name in _TEXTS if query.get(name)}
+    for name, value in values.items():
+        if len(value) > MOST_TEXT_CHARACTERS or "\x00" in value:
+            raise ConfigError(
+                f"{name} of {len(value)} characters; allowed are {MOST_TEXT_CHARACTERS}, none of them NUL"
+            )
     values |= {name: True for name in _FLAGS if query.get(name)}
     for name in ("least_confidence", "most_confidence"):
         values[name] = number(query.get(name), name, least=0.0, most=1.0)
@@ -72,19 +77,23 @@ def _list(ask: Ask) -> Response:
 
 def _facets(ask: Ask) -> Response:
     """What the utterances found are made of, by slice; each value is a link that narrows the search to it."""
-    wanted, said = read_filter(ask.query, ask.sources.now_s()), _said(ask.query)
-    facets = []
-    for name in FACETS:
-        counts = count(ask.sources.engine, name, wanted)
-        values = [
-            (each.value, each.utterances, urlencode(said | {name: each.value}))
-            for each in counts
-            if each.value not in {None, ""}
-        ]
-        if values:
-            facets.append((name, values[:MOST_VALUES], len(values) - MOST_VALUES))
-    total = sum(each.utterances for each in count(ask.sources.engine, "route", wanted))
-    return ask.show("facets.html", facets=facets, total=total, said={name: said.get(name, "") for name in FIELDS})
+    found, said = makeup(ask.sources.engine, read_filter(ask.query, ask.sources.now_s())), _said(ask.query)
+    facets = [
+        (
+            name,
+            [(value, number, urlencode(said | {name: value})) for value, number in numbers[:MOST_VALUES]],
+            len(numbers) - MOST_VALUES,
+        )
+        for name, numbers in found.numbers.items()
+        if numbers
+    ]
+    return ask.show(
+        "facets.html",
+        facets=facets,
+        total=found.counted,
+        is_part=found.counted == MOST_COUNTED,
+        said={name: said.get(name, "") for name in FIELDS},
+    )
 
 
 assert set(FIELDS) - {"span"} <= {each.name for each in fields(UtteranceFilter)}

@@ -3,11 +3,14 @@
 import html
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, select
 from tests.cloud.console.conftest import Browser
 
+from voxloop_cloud.alarms.threshold_log import change_threshold, threshold_changes
+from voxloop_cloud.console.console_config import ConsoleConfig
 from voxloop_cloud.console.sources import Sources
 from voxloop_cloud.records.clip import to_flac
 from voxloop_cloud.records.record_store import write_records
@@ -263,3 +266,18 @@ def test_devices_are_counted_by_what_they_sent(sources: Sources, browser: Browse
     record(sources, arrived_s=sources.now_s() - 7_200.0, segment_id=2, device_id="attic")
     assert "attic" not in browser.get("/devices/list?span=hour")
     assert "attic" in browser.get("/devices/list?span=day")
+
+
+def test_who_changed_a_threshold_and_why_is_kept_as_by_the_command(
+    sources: Sources, config: ConsoleConfig, tmp_path: Path
+) -> None:
+    rules = tmp_path / "alarms.toml"
+    change_threshold(sources.engine, rules, "slow_answers", 0.4, None, "command", "far away", 10.0)
+    browser = Browser(replace(sources, config=config.model_copy(update={"rules": rules})))
+    browser.sign_in("ada")
+    browser.post("/alarms/slow_answers/threshold", threshold="0.3", reason=" less far ")
+    newest, before = threshold_changes(sources.engine)
+    assert (newest.author, newest.reason, newest.before, newest.after) == ("ada", "less far", 0.4, 0.3)
+    assert (before.author, before.after) == ("command", 0.4)
+    assert "less far" in browser.get("/alarms")
+    assert "a threshold and a reason" in browser.post("/alarms/slow_answers/threshold", 400, threshold="0.2")
