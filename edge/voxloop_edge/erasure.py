@@ -10,7 +10,7 @@ from voxloop_edge.client_config import ClientConfig
 from voxloop_proto.v1 import voxloop_pb2 as pb
 
 TIME_LIMIT_S: Final = 300.0
-"""A device of years has many utterances; what a call that ended early has erased is erased, and the next one goes on."""
+"""A device of years has many utterances. What a call that ended early has erased is erased; the next one goes on."""
 
 
 class Erased(NamedTuple):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, case, func, select
 
 from voxloop_cloud.records.redo import REDO_THRESHOLD
-from voxloop_cloud.store.tables import SEARCH_INDEX, UTTERANCES
+from voxloop_cloud.store.tables import UTTERANCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,6 @@ def list_devices(engine: Engine, since_s: float, most: int) -> list[DeviceCounts
         .group_by(columns.device_id)
         .order_by(last_s.desc(), columns.device_id)
         .limit(most)
-        .with_hint(UTTERANCES, f"INDEXED BY {SEARCH_INDEX.name}", "sqlite")
     )
     with engine.connect() as connection:
         return [DeviceCounts(*row) for row in connection.execute(question)]

@@ -26,9 +26,7 @@ def read_filter(query: QueryParams, now_s: float) -> UtteranceFilter:
     values: dict[str, Any] = {name: query[name] for name in _TEXTS if query.get(name)}
     for name, value in values.items():
         if len(value) > MOST_TEXT_CHARACTERS or "\x00" in value:
-            raise ConfigError(
-                f"{name} of {len(value)} characters; allowed are {MOST_TEXT_CHARACTERS}, none of them NUL"
-            )
+            raise ConfigError(f"{name} of {len(value)} characters; allowed are {MOST_TEXT_CHARACTERS}, without NUL")
     values |= {name: True for name in _FLAGS if query.get(name)}
     for name in ("least_confidence", "most_confidence"):
         values[name] = number(query.get(name), name, least=0.0, most=1.0)

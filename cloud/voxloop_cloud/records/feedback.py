@@ -71,8 +71,7 @@ def _outcome(request: pb.FeedbackRequest) -> tuple[str, int | None, str | None]:
 def file_feedback(engine: Engine, feedback: Feedback) -> Outcome | None:
     """Files it with the device's utterance, in place of what was filed before; the text if the device lets it be kept.
 
-    None if there is no such utterance of this device, for which nobody who writes has to wait. The same twice is the same
-    once.
+    None if there is no such utterance of this device; no writer waits for that. The same twice is the same once.
     """
     columns = UTTERANCES.c
     this = (

@@ -67,7 +67,7 @@ def writing(engine: Engine, *, appends: bool = False) -> Iterator[Connection]:
     """A transaction that reads before it writes, and that no other one of these may come between.
 
     SQLite's own begin as readers, and fail at their first write if another has written since; these begin as writers.
-    PostgreSQL's see what others commit meanwhile; these take a lock. appends: there it is shared with others that append.
+    PostgreSQL's see what others commit meanwhile; these take a lock, which those that only append share (appends).
     """
     with engine.connect().execution_options(**{_BEGIN: "IMMEDIATE"}) as connection, connection.begin():
         if connection.dialect.name == "postgresql":

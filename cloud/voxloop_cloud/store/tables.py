@@ -120,19 +120,19 @@ SEARCHED: Final = (
 
 # In order of time, and narrow: a filter that hardly any utterance passes, and a count over all of them, read this index
 # and not the wide rows (docs/store.md). PostgreSQL allows no text of any length in an index.
-SEARCH_INDEX: Final = Index(
+Index(
     "ix_utterances_search", *(UTTERANCES.c[name] for name in SEARCHED), UTTERANCES.c.device_id, UTTERANCES.c.text
 ).ddl_if(dialect="sqlite")
 Index("ix_utterances_time", *(UTTERANCES.c[name] for name in SEARCHED), UTTERANCES.c.device_id).ddl_if(
     dialect="postgresql"
 )
 
-DEVICE_INDEX: Final = Index(
+# All that a device's line in the console's list counts, in the devices' order: many utterances without sorting them.
+Index(
     "ix_utterances_devices",
     *(UTTERANCES.c[name] for name in ("device_id", "arrived_s", "device_kind", "app_version", "vad_kind")),
     *(UTTERANCES.c[name] for name in ("is_null", "failure", "redo_probability", "confidence")),
 )
-"""A device's own, and all that its line in the console's list counts: over many utterances without sorting them."""
 
 ERASURES: Final = Table(
     "erasures",

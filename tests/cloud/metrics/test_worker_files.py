@@ -107,9 +107,8 @@ with open_worker_files(1) as folder:
 
 
 def test_what_a_killed_server_left_goes_with_the_next_start_and_not_before() -> None:
-    killed = subprocess.Popen(
-        [sys.executable, "-c", ABANDONED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-c", ABANDONED]
+    killed = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert killed.stdout is not None
     left = Path(killed.stdout.readline().strip())
     with open_worker_files(1) as folder:

@@ -60,9 +60,21 @@ def running(folder: Path) -> Iterator[PostgreSql]:
         home, data = Path(name), Path(name) / "data"
         os.chown(home, user, -1)
         home.chmod(0o755)
-        make = [folder / "initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        make: list[str | Path] = [
+            folder / "initdb",
+            "-D",
+            data,
+            "-U",
+            OWNER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]
         subprocess.run(make, check=True, capture_output=True, user=user)
-        serve = [folder / "postgres", "-D", data, "-k", home, "-F", "-c", "listen_addresses="]
+        serve: list[str | Path] = [folder / "postgres", "-D", data, "-k", home, "-F", "-c", "listen_addresses="]
         with subprocess.Popen(serve, stderr=subprocess.DEVNULL, user=user) as process:
             try:
                 _await(home)
