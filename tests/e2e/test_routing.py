@@ -47,7 +47,13 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServerProcess]:
     monkeypatch.setenv("VOXLOOP_BUNDLES", str(shelf))
     process = ServerProcess(
-        shelf / "tiny-1", "--state", tmp_path / "state", "--workers", 2, routing__shadows__most_waiting=2
+        shelf / "tiny-1",
+        "--state",
+        tmp_path / "state",
+        "--workers",
+        2,
+        routing__shadows__most_waiting=2,
+        engine__shadow_ratio=1.0,
     )
     process.start()
     yield process
