@@ -51,7 +51,7 @@ def test_a_change_goes_the_same_way_by_either_door(
         with pytest.raises(ConfigError, match=r"raw@1: its audit\.json does not say that it passed"):
             await change(with_shadow(ALONE, UNAUDITED, 1.0), "for a look", 1, False)
         forced = await change(with_shadow(ALONE, UNAUDITED, 1.0), "for a look", 1, True)
-        assert (forced.version, forced.forced) == (2, {UNAUDITED})
+        assert (forced.version, forced.forced) == (2, frozenset({UNAUDITED}))
         assert forced.reason == "for a look [without an audit: raw@1]"
         with pytest.raises(ConfigError, match="no bundle nowhere@1 on this machine"):
             await change(with_canary(ALONE, "nowhere@1", 0.1), "a try", 2, False)
