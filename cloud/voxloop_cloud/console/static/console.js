@@ -61,3 +61,4 @@ async function drawChart(element) {
 }
 
 document.querySelectorAll("[data-series]").forEach(drawChart);
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });  // on a phone

@@ -112,7 +112,7 @@ function show(event) {
     now_s = event.until_s;
     levels.push([now_s, event.dbfs]);
     levels = levels.filter(([at_s]) => at_s > now_s - WINDOW_S);
-    element("level").textContent = `${Math.max(-99, event.dbfs).toFixed(0)} dBFS`;
+    element("level").textContent = `${event.dbfs.toFixed(0).replace("-", "−")} dBFS`;
     requestAnimationFrame(draw);
     return;
   }
