@@ -77,13 +77,20 @@ def _said(process: "subprocess.Popen[str]", *wanted: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator["Browser"]:
-    """One browser for a module's tests; each has a context of its own.
+def play() -> Iterator["Playwright"]:
+    """What drives browsers, for a module's tests.
 
     Not for the session: while playwright is there its event loop runs in this thread, and asyncio.run fails in all
     other tests.
     """
-    with playwright.sync_playwright() as play, launched(play) as browser:
+    with playwright.sync_playwright() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium(play: "Playwright") -> Iterator["Browser"]:
+    """One browser for a module's tests; each has a context of its own."""
+    with launched(play) as browser:
         yield browser
 
 

@@ -12,10 +12,9 @@ import soxr
 from tests.browser.conftest import QUERIES, WIDTHS, Served, Visit, launched, serving, visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Playwright
 
-playwright = pytest.importorskip("playwright.sync_api")
-expect = playwright.expect
+expect = pytest.importorskip("playwright.sync_api").expect
 WAIT_MS = 60_000
 SAID = "turn off the lights in the kitchen"
 SILENCE_S = 4
@@ -36,17 +35,14 @@ def recognizing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
+def speaking(play: "Playwright", tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
     """A browser in front of which somebody says SAID every few seconds, at a microphone's 48 kHz."""
     pcm, rate_hz = soundfile.read(QUERIES / "lights.flac", dtype="float32")
     silence = np.zeros(SILENCE_S * rate_hz, np.float32)
     sound = tmp_path_factory.mktemp("microphone") / "lights.wav"
     said = soxr.resample(np.concatenate([silence, pcm, silence]), rate_hz, MICROPHONE_RATE_HZ)
     soundfile.write(sound, said, MICROPHONE_RATE_HZ, "PCM_16")
-    with (
-        playwright.sync_playwright() as play,
-        launched(play, *FAKE, f"--use-file-for-fake-audio-capture={sound}") as browser,
-    ):
+    with launched(play, *FAKE, f"--use-file-for-fake-audio-capture={sound}") as browser:
         yield browser
 
 
