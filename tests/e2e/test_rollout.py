@@ -29,8 +29,8 @@ from voxloop_proto.v1 import admin_pb2
 from voxloop_proto.v1 import voxloop_pb2 as pb
 from voxloop_proto.v1.voxloop_pb2_grpc import SpeechServiceStub
 
-NOISE = 0.5
-DEGRADED = "degraded@1"
+NOISE, LESS_NOISE = 0.5, 0.4
+DEGRADED, WORSE = "degraded@1", "worse@1"
 MOST_S = 300.0
 CHUNK_BYTES = 32_000
 AUDIBLE = 0.01
@@ -49,11 +49,18 @@ harm = 0.05
 margin = 0.1
 """
 
+DOUBT_IS_NO_HARM = """
+[rollout.guards.doubt]
+harm = 0.5
+margin = 0.5
+"""
+
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("store")
     degraded_bundle(folder / "degraded", "degraded", NOISE)
+    degraded_bundle(folder / "worse", "worse", LESS_NOISE)
     return folder
 
 
@@ -150,6 +157,22 @@ def test_a_degraded_bundle_is_taken_off_with_nobody_acting(
     assert verdicts[0].kind == "roll back"
     assert verdicts[0].text.startswith(change.reason)
     assert utterances < 200, verdicts[0].text
+
+
+def test_a_bundle_that_gets_few_more_words_wrong_is_taken_off_by_what_people_labelled(
+    shelf: Path, queries: list[tuple[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is about as sure of its words as the present one, and hears something each time."""
+    monkeypatch.setenv("VOXLOOP_BUNDLES", str(shelf))
+    database = create_engine(sqlite_url(tmp_path / "state" / DATABASE_FILE))
+    with serving(default_bundle_path(), tmp_path, SETTINGS + DOUBT_IS_NO_HARM) as server:
+        change, verdicts, _ = until_the_guard_acts(server, queries, WORSE, lambda: label_all(database, queries))
+    database.dispose()
+    assert read_policy(change.document) == Policy.of_one(default_key())
+    assert "word errors on labelled utterances rose by" in change.reason
+    guards = json.loads(verdicts[0].evidence)["guards"]
+    assert [key for key, found in guards.items() if found["is_harm"]] == ["word_errors"]
+    assert 0.0 < guards["word_errors"]["low"] < guards["word_errors"]["estimate"] < 0.25
 
 
 def test_a_better_bundle_is_promoted_and_its_verdict_is_written(
