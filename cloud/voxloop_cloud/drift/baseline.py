@@ -1,7 +1,7 @@
 """How utterances were before: each device's own habit, and how far turns stray from it by themselves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -9,13 +9,20 @@ import numpy as np
 from voxloop_cloud.drift.metric import METRICS, SETTINGS, Metric, Setting
 from voxloop_cloud.drift.plan import MonitorPlan
 from voxloop_cloud.drift.turns import WHOLE, Slice, Turns, TurnTaker, joined_turns
-from voxloop_cloud.drift.utterances import Floats, Indices, Strings, Utterances
+from voxloop_cloud.drift.utterances import Floats, Indices, Mask, Strings, Utterances
 
-MOST_SLICES: Final = 12
+MOST_SLICES: Final = 16
 LEAST_SHARE: Final = 0.1
 """Of the utterances that a slice has of its own: less would take weeks to prove anything."""
 
+_NEW: Final = "new"
+_MOST_NEW: Final = 4
+_DAY_S: Final = 86_400.0
+_TURNS_A_PART: Final = 40
+"""At least: with fewer there are fewer parts. Looks are then hours long, and bets last for days and nights."""
+
 _HABIT_SHARE: Final = 0.5
+_GOLDEN_RATIO: Final = 0.6180339887498949
 _LEAST_CHANGED_DEVIATION: Final = 0.1
 
 
@@ -40,7 +47,10 @@ class Habits:
 
 
 class Baseline:
-    """Made of a period's utterances: the first half gives the habits, the second shows how turns stray from them."""
+    """Made of a period's utterances: half of them give the habits, the others show how turns stray from these.
+
+    Both halves are spread over the whole period, so that weekends and nights are in either.
+    """
 
     def __init__(
         self,
@@ -52,17 +62,24 @@ class Baseline:
         """plan: the monitor's."""
         self._metrics, self._settings = tuple(metrics), tuple(settings)
         self.names = (*(metric.name for metric in metrics), *(setting.name for setting in settings))
-        half = int(len(period) * _HABIT_SHARE)
-        self._habits = self._learn(period.take(slice(None, half)))
+        gives_habits = _spread(len(period), plan.look_utterances)
+        self._habits = self._learn(period.take(gives_habits))
         self.deviations = self._deviations(period)
+        self._values = {column: np.unique(values) for column, values in period.slices.items()}
         self.slices = _choose_slices(period)
-        self.utterances = period.take(slice(half, None))
+        self.utterances = period.take(~gives_habits)
         self.residuals = self.residuals_of(self.utterances)
         size, taker = plan.look_utterances, TurnTaker(plan.turn_s)
         parts = [slice(at, at + size) for at in range(0, len(self.utterances), size)]
         self.turns: Turns = joined_turns(
             [taker.take(self.utterances.take(part), self.residuals[part]) for part in parts]
         )
+
+        self.parts_of_day = max(1, min(plan.parts_of_day, len(self.turns) // _TURNS_A_PART))
+
+    def parts_of(self, turns: Turns) -> Indices:
+        """The part of the day in which each began, (U,): 0 is the one from 0:00 UTC on."""
+        return (turns.began_s % _DAY_S // (_DAY_S / self.parts_of_day)).astype(np.intp)
 
     def residuals_of(self, utterances: Utterances) -> Floats:
         """How each utterance strays from its device's habit, (N, names): by how much, or whether a setting differs."""
@@ -77,6 +94,15 @@ class Baseline:
             strays.append(np.where(value == "", np.nan, differs))
         return np.stack(strays, axis=1)
 
+    def marked(self, utterances: Utterances) -> Utterances:
+        """With a column more for each slice: whether a known device has a value there that no device had before."""
+        is_known = np.isin(utterances.devices, self._habits.devices)
+        marks = {
+            f"{_NEW} {column}": np.where(is_known & (values != "") & ~np.isin(values, self._values[column]), "yes", "")
+            for column, values in utterances.slices.items()
+        }
+        return replace(utterances, slices={**utterances.slices, **marks})
+
     def _learn(self, period: Utterances) -> Habits:
         devices, rows = np.unique(period.devices, return_inverse=True)
         means = np.stack([_drawn_means(period.values[each.name], rows, len(devices)) for each in self._metrics], axis=1)
@@ -90,6 +116,11 @@ class Baseline:
             known = values[~np.isnan(values)]
             measured.append(max(metric.least_deviation, float(known.std()) if len(known) else 0.0))
         return np.array([*measured, *(_LEAST_CHANGED_DEVIATION for _ in self._settings)])
+
+
+def _spread(utterances: int, block: int) -> Mask:
+    """Half of the utterances in whole blocks, without a rhythm that days or weeks could share, (N,)."""
+    return np.asarray((np.arange(utterances) // block * _GOLDEN_RATIO) % 1.0 < _HABIT_SHARE)
 
 
 def _drawn_means(values: Floats, rows: Indices, devices: int) -> Floats:
@@ -119,11 +150,12 @@ def _usual(values: Strings, rows: Indices, devices: int) -> Strings:
 
 
 def _choose_slices(period: Utterances) -> tuple[Slice, ...]:
-    """The whole, and the values that are frequent and not all there is, the most frequent first; a bounded number."""
+    """The whole, what may be new, and the values that are frequent and not all there is; a bounded number."""
     found: list[tuple[int, str, str]] = []
     for column, values in period.slices.items():
         names, counts = np.unique(values, return_counts=True)
         for name, count in zip(names, counts, strict=True):
             if name and LEAST_SHARE <= count / len(values) <= 1.0 - LEAST_SHARE:
                 found.append((-int(count), column, str(name)))
-    return (WHOLE, *(Slice(column, name) for _, column, name in sorted(found)[:MOST_SLICES]))
+    new = [Slice(f"{_NEW} {column}", "yes", is_new=True) for column in list(period.slices)[:_MOST_NEW]]
+    return (WHOLE, *new, *(Slice(column, name) for _, column, name in sorted(found)[: MOST_SLICES - len(new)]))

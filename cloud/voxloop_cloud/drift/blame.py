@@ -5,8 +5,10 @@ A stage is blamed if it moved and what goes into it did not:
 1. A stage whose settings changed moved by itself: nothing in the sound can change them. Of several, the first.
 2. Else the first stage with a metric that moved, unless it moved far less than another: a small move does not cause a
    great one. The feature statistics alone are no sign of the features' computation, which the bundle fixes: if they
-   moved by more than level, SNR and silence account for, the sound's spectrum did, and that is the microphone's, the
-   room's or the speaker's.
+   moved by more than level, SNR and silence account for, and about as much as all else, the sound's spectrum did, and
+   that is the microphone's, the room's or the speaker's. So with the pace of speech, which only the text tells:
+   recogniser and decoder are fixed by the bundle, so if it moved more than anything that they measure, people speak
+   faster or slower.
 """
 
 from dataclasses import dataclass
@@ -14,22 +16,24 @@ from typing import Final
 
 import numpy as np
 
-from voxloop_cloud.drift.metric import SETTINGS, STAGES, stage_of
+from voxloop_cloud.drift.metric import PACE, SETTINGS, STAGES, stage_of
 from voxloop_cloud.drift.utterances import Floats, Mask
 
 LEAST_SHIFT: Final = 0.1
 """By which the chance that a turn after the change exceeds one before it must differ from 1/2."""
 
-LEAST_Z: Final = 3.0
-"""In standard errors: below 0.3 % for each metric, of which some twenty are looked at."""
+LEAST_Z: Final = 3.5
+"""In standard errors: below 0.05 % for each metric, of which some twenty are looked at."""
 
-CAUSE_SHARE: Final = 0.4
+CAUSE_SHARE: Final = 0.5
 """What moved less than this share of the greatest shift did not cause it."""
 
-_CAUSE_SHARE_OF: Final = {"normalizer": 1.0}
-"""The same where the settings say what a stage does: with these as they were, it is the cause only if it moved most."""
-
 _SPECTRUM: Final = ("feature_mean", "feature_deviation")
+_CAUSE_SHARE_OF: Final = {"applied_gain_db": 1.0, "level_dbfs": 1.0, PACE: 1.0} | dict.fromkeys(_SPECTRUM, 0.8)
+"""The same of what follows from something else unless it moved most: the normalizer's settings say what it does, and
+they are as they were; pace is counted in the recogniser's text; other words have another spectrum, but a microphone
+that dulls it moves it more than it moves the recogniser."""
+
 _INPUTS_OF_SPECTRUM: Final = (
     "raw_level_dbfs",
     "snr_db",
@@ -78,10 +82,9 @@ def blame(names: tuple[str, ...], before: Floats, after: Floats, alarmed: str) -
     if settings:
         first = _first(settings)
         return Blame(first.stage, f"its settings changed ({first.name})", moved)
-    greatest = max(move.shift for move in moved)
-    sound = [move for move in moved if move.name not in _SPECTRUM and _may_have_caused(move, greatest)]
+    sound = [move for move in moved if move.name not in _SPECTRUM and _may_have_caused(move, moved)]
     spectrum = [move for move in _spectrum_moves(names, before, after) if move.has_moved]
-    spectrum = [move for move in spectrum if _may_have_caused(move, greatest)]
+    spectrum = [move for move in spectrum if _may_have_caused(move, moved)]
     first_of_sound = _first(sound) if sound else None
     if first_of_sound and (first_of_sound.stage == STAGES[0] or not spectrum):
         return Blame(first_of_sound.stage, f"{first_of_sound.name} moved, and nothing before it did", moved)
@@ -89,8 +92,9 @@ def blame(names: tuple[str, ...], before: Floats, after: Floats, alarmed: str) -
     return Blame(STAGES[0], reason, moved)
 
 
-def _may_have_caused(move: Move, greatest: float) -> bool:
-    return move.shift >= _CAUSE_SHARE_OF.get(move.stage, CAUSE_SHARE) * greatest
+def _may_have_caused(move: Move, moved: tuple[Move, ...]) -> bool:
+    rivals = [each for each in moved if (move.name, each.name) != (PACE, "characters_per_s")]  # pace, with its pauses
+    return move.shift >= _CAUSE_SHARE_OF.get(move.name, CAUSE_SHARE) * max(each.shift for each in rivals)
 
 
 def _first(moves: list[Move]) -> Move:

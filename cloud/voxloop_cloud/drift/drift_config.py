@@ -16,6 +16,9 @@ class DriftConfig(BaseModel):
     )
     look_utterances: int = Field(50, ge=10, le=1_000, description="utterances from one look to the next")
     turn_s: float = Field(3_600.0, ge=0, le=86_400, description="what a device says within this time counts once, in s")
+    parts_of_day: int = Field(
+        8, ge=1, le=24, description="turns are compared with those of the same part of the day; so many parts at most"
+    )
     look_labels: int = Field(10, ge=2, le=1_000, description="labelled utterances from one look to the next")
     tolerance: float = Field(
         0.05, ge=0, lt=0.4, description="by which the mean cube of ranks, 1/4 if nothing changes, may be off by itself"

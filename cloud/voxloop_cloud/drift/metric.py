@@ -1,7 +1,7 @@
 """What is watched: measures of an utterance and settings of its device, each of one stage."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,11 +47,15 @@ class Setting:
         return "" if all(value is None for value in values) else " ".join(_shown(value) for value in values)
 
 
+PACE: Final = "pace"
+"""Characters of text for each second of voice: how fast people speak, as far as the recogniser understands them."""
+
 METRICS: Final = (
     Metric("raw_level_dbfs", "capture", 1.0),
     Metric("snr_db", "capture", 1.0),
     Metric("clipped_ratio", "capture", 0.002),
     Metric("duration_ms", "capture", 0.1, on_log_scale=True),
+    Metric(PACE, "capture", 0.1, on_log_scale=True),
     Metric("voiced_ratio", "vad", 0.03),
     Metric("applied_gain_db", "normalizer", 1.0),
     Metric("level_dbfs", "normalizer", 1.0),
@@ -75,7 +79,15 @@ SETTINGS: Final = (
 )
 SLICES: Final = ("device_kind", "vad_kind", "app_version", "locale")
 
-_DERIVED: Final = {
+
+
+def _pace(row: Row) -> float | None:
+    characters_per_s, voiced_ratio = row.get("characters_per_s"), row.get("voiced_ratio")
+    return characters_per_s / voiced_ratio if characters_per_s and voiced_ratio else None
+
+
+_DERIVED: Final[Mapping[str, Callable[[Row], float | None]]] = {
+    PACE: _pace,
     "is_failed": lambda row: float(row.get("failure") is not None),
     "is_redone": lambda row: float(row.get("outcome") in ("redone", "typed", "corrected")),
 }

@@ -7,6 +7,7 @@ becomes an alarm by numbers.
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from voxloop_cloud.drift.ranks import Ranks
 from voxloop_cloud.drift.turns import Slice, Turns, TurnTaker, joined_turns
 from voxloop_cloud.drift.utterances import Floats, Utterances
 from voxloop_cloud.drift.verdict import Drift, Kind
+
+NEW_TOLERANCE: Final = 3.0
+"""Times the tolerance, for what is new and so compared with all others: few devices may vary more than many do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,8 @@ class Monitor:
         tests = self._ranks.tests
         self._detectors = [(kind, bet, Evidence(bet, tests, plan.planned_looks)) for kind, bet in DETECTORS]
         self._needed = plan.needed(len(baseline.slices), len(baseline.names))
+        new = np.array([each.is_new for each in baseline.slices])
+        self._tolerance = np.repeat(np.where(new, NEW_TOLERANCE, 1.0) * plan.tolerance, len(baseline.names))
         self._told: set[tuple[int, Kind]] = set()
         self._recent: deque[_Look] = deque(maxlen=MOST_RECENT_LOOKS)
         self._looks = Looks(plan.look_utterances)
@@ -60,6 +66,7 @@ class Monitor:
         }
 
     def _look(self, utterances: Utterances) -> list[Drift]:
+        utterances = self._baseline.marked(utterances)
         residuals = self._baseline.residuals_of(utterances)
         turns = self._turn_taker.take(utterances, residuals)
         self._recent.append(_Look(utterances, residuals, turns))
@@ -68,7 +75,7 @@ class Monitor:
         self._nearness = np.zeros(self._ranks.tests)
         found: list[Drift] = []
         for kind, betting, evidence in self._detectors:
-            e_values = evidence.step(gains_of(scores, self._plan.tolerance, betting, RANK_POWER))
+            e_values = evidence.step(gains_of(scores, self._tolerance, betting, RANK_POWER))
             self._nearness = np.maximum(self._nearness, e_values.max(axis=1) / self._needed)
             for test, side in np.argwhere(e_values >= self._needed[:, None]).tolist():
                 if (test, kind) not in self._told:
@@ -79,8 +86,8 @@ class Monitor:
         """The drift, if its effect matters."""
         part, metric = self._slice_and_metric(test)
         looks = list(self._recent)[-evidence.looks_since_change(test, side) :]
-        before, after = self._before(part, metric), _after(looks, part, metric)
-        if not len(before) or not len(after):
+        before, after = self._before(part.compared_with, metric), _after(looks, part, metric)
+        if not len(before) or not len(after) or _devices(looks, part) < part.least_devices:
             return []
         effect = wasserstein(before, after, float(self._baseline.deviations[metric]))
         if effect < self._plan.least_effect:
@@ -106,9 +113,12 @@ class Monitor:
         ]
 
     def _blame(self, looks: list[_Look], part: Slice, name: str) -> Blame:
-        before, after = self._baseline.turns, joined_turns([look.turns for look in looks])
-        inside = [turns.means[part.within(turns.slices, len(turns))] for turns in (before, after)]
-        return blame(self._baseline.names, inside[0], inside[1], alarmed=name)
+        after = joined_turns([look.turns for look in looks])
+        after = after.take(part.within(after.slices, len(after)))
+        before = self._baseline.turns
+        before = before.take(part.compared_with.within(before.slices, len(before)))
+        like_it = before.take(np.isin(self._baseline.parts_of(before), self._baseline.parts_of(after)))
+        return blame(self._baseline.names, (like_it if len(like_it) else before).means, after.means, alarmed=name)
 
     def _before(self, part: Slice, metric: int) -> Floats:
         known = self._baseline.utterances
@@ -122,6 +132,11 @@ class Monitor:
 def _after(looks: list[_Look], part: Slice, metric: int) -> Floats:
     inside = [look.residuals[part.within(look.utterances.slices, len(look.utterances)), metric] for look in looks]
     return _measured(np.concatenate(inside))
+
+
+def _devices(looks: list[_Look], part: Slice) -> int:
+    said = [look.utterances.devices[part.within(look.utterances.slices, len(look.utterances))] for look in looks]
+    return len(np.unique(np.concatenate(said)))
 
 
 def _measured(values: Floats) -> Floats:

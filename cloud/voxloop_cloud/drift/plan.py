@@ -28,11 +28,12 @@ _LEAST_LOOKS: Final = 64
 class MonitorPlan:
     """What a monitor may do. alpha: chance of any false alarm, however long it watches.
 
-    turn_s: of TurnTaker. planned_looks: in which bets begin. tolerance: as in DriftConfig. least_effect: in deviations.
+    turn_s: of TurnTaker. parts_of_day: at most. planned_looks: as in Evidence. tolerance: as in DriftConfig. least_effect: in deviations.
     """
 
     look_utterances: int
     turn_s: float
+    parts_of_day: int
     planned_looks: int
     alpha: float
     tolerance: float
@@ -57,6 +58,7 @@ def plan_for(yardstick: Yardstick, config: DriftConfig, utterances_before: int) 
     return MonitorPlan(
         look_utterances=look,
         turn_s=config.turn_s,
+        parts_of_day=config.parts_of_day if yardstick == "last week" else 1,  # labels are too few for more
         planned_looks=max(_LEAST_LOOKS, math.ceil(_SPARE_LOOKS * utterances_before / look)),
         alpha=config.false_alarms_per_week * _SHARE_OF_ALPHA[yardstick],
         tolerance=config.reference_tolerance if against_training else config.tolerance,

@@ -58,7 +58,7 @@ class ReferenceMonitor:
         name = self._names[test]
         histogram = self._reference.histograms[name]
         after = np.concatenate([values[:, test] for values in list(self._recent)[-looks:]])
-        before, after = histogram.sample(), after[~np.isnan(after)]
+        before, after = histogram.sample(), histogram.rounded(after[~np.isnan(after)])
         if not len(after):
             return []
         effect = wasserstein(before, after, histogram.std)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from voxloop_cloud.drift.metric import METRICS
-from voxloop_cloud.drift.utterances import Floats
+from voxloop_cloud.drift.utterances import Floats, Indices
 from voxloop_proto.errors import ContractError
 
 COLUMN_OF: Final = {"level_dbfs": "raw_level_dbfs", "duration_s": "duration_ms"}
@@ -42,15 +42,29 @@ class Histogram(BaseModel):
         return self
 
     def ranks(self, values: Floats) -> Floats:
-        """The share of training clips below each value, spread evenly within bins, 0 to 1; NaN stays."""
-        heights = np.concatenate(([0.0], np.cumsum(self.counts))) / sum(self.counts)
-        return np.asarray(np.where(np.isnan(values), np.nan, np.interp(values, self.edges, heights)))
+        """The share of training clips below each value, 0 to 1, half of those in its own bin included; NaN stays.
+
+        So the training clips' own ranks have a mean of 1/2, also where many clips have one value.
+        """
+        heights = np.cumsum(self.counts) / sum(self.counts)
+        middles = heights - np.asarray(self.counts) / (2 * sum(self.counts))
+        return np.asarray(np.where(np.isnan(values), np.nan, middles[self._bins(values)]))
+
+    def rounded(self, values: Floats) -> Floats:
+        """Each value as the middle of its bin, (N,): what can be compared with `sample`. None may be NaN."""
+        return np.asarray(self._middles()[self._bins(values)])
 
     def sample(self, size: int = 2_000) -> Floats:
-        """Values that are spread as the histogram is."""
-        heights = np.concatenate(([0.0], np.cumsum(self.counts))) / sum(self.counts)
-        rising = np.concatenate(([True], np.diff(heights) > 0))
-        return np.asarray(np.interp((np.arange(size) + 0.5) / size, heights[rising], np.array(self.edges)[rising]))
+        """Values, each the middle of a bin, that are spread as the histogram is."""
+        heights = np.cumsum(self.counts) / sum(self.counts)
+        return np.asarray(self._middles()[np.searchsorted(heights, (np.arange(size) + 0.5) / size)])
+
+    def _bins(self, values: Floats) -> Indices:
+        return np.clip(np.searchsorted(self.edges, values, side="right") - 1, 0, len(self.counts) - 1)
+
+    def _middles(self) -> Floats:
+        edges = np.asarray(self.edges)
+        return np.asarray((edges[1:] + edges[:-1]) / 2)
 
 
 @dataclass(frozen=True, slots=True)

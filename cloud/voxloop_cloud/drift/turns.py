@@ -12,16 +12,34 @@ import numpy as np
 
 from voxloop_cloud.drift.utterances import Floats, Indices, Mask, Strings, Utterances
 
+LEAST_DEVICES: Final = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the utterances: those with a value in a column; the whole, if the column is empty."""
+    """A part of the utterances: those with a value in a column; the whole, if the column is empty.
+
+    is_new: nothing before was in it, as none had this app version yet, so that it is compared with the whole.
+    """
 
     column: str = ""
     value: str = ""
+    is_new: bool = False
 
     def __str__(self) -> str:
+        if self.is_new:
+            return self.column
         return f"{self.column}={self.value}" if self.column else "all"
+
+    @property
+    def least_devices(self) -> int:
+        """That must have spoken before anything is said of it: one device that is odd is no odd kind of devices."""
+        return LEAST_DEVICES if self.column else 1
+
+    @property
+    def compared_with(self) -> "Slice":
+        """The part of what was before that is like it."""
+        return WHOLE if self.is_new else self
 
     def within(self, slices: Mapping[str, Strings], rows: int) -> Mask:
         """Which of the rows are in it, (rows,)."""
@@ -33,20 +51,27 @@ WHOLE: Final = Slice()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turns:
-    """U turns: means of residuals, (U, X), NaN where nothing was measured, and the slices that they are in, (U,)."""
+    """U turns: means of residuals, (U, X), NaN where nothing was measured; when they began, in Unix seconds, and the
+    slices that they are in, (U,)."""
 
     means: Floats
+    began_s: Floats
     slices: Mapping[str, Strings]
 
     def __len__(self) -> int:
         return len(self.means)
 
+    def take(self, which: Mask) -> "Turns":
+        """Some of them."""
+        slices = {name: column[which] for name, column in self.slices.items()}
+        return Turns(self.means[which], self.began_s[which], slices)
+
 
 class TurnTaker:
     """Makes turns of looks, one after the other.
 
-    A turn is what a device says within turn_s from its first utterance on, as far as it lies in one look. What it says
-    in that time in later looks is left out, so that no two turns are parts of one sitting.
+    A turn is what a device says within turn_s of its first utterance, as far as it lies in one look. What it says in
+    that time in other looks is left out, so that no two turns are parts of one sitting.
     """
 
     def __init__(self, turn_s: float) -> None:
@@ -63,7 +88,7 @@ class TurnTaker:
         np.add.at(sums, turn_of[counts_at], np.where(known, residuals[counts_at], 0.0))
         np.add.at(counts, turn_of[counts_at], known)
         means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-        return Turns(means, {name: column[first] for name, column in utterances.slices.items()})
+        return Turns(means, utterances.times_s[first], {name: column[first] for name, column in utterances.slices.items()})
 
     def _grouped(self, utterances: Utterances) -> tuple[Indices, Indices]:
         """The turn of each utterance, (N,), -1 if it counts in none, and each turn's first utterance, (U,)."""
@@ -73,12 +98,12 @@ class TurnTaker:
         whose = zip(utterances.devices.tolist(), *(each.tolist() for each in utterances.slices.values()), strict=True)
         for at, (key, time_s) in enumerate(zip(whose, utterances.times_s.tolist(), strict=True)):
             began_s = self._began_s.get(key)
-            if began_s is None or time_s > began_s + self._turn_s:
+            if began_s is None or abs(time_s - began_s) > self._turn_s:  # labels come in any order
                 self._began_s[key] = time_s
                 turn_of_key[key] = len(first)
                 first.append(at)
             turn_of.append(turn_of_key.get(key, -1))
-        self._forget_before(float(utterances.times_s[-1]) - self._turn_s if len(utterances) else 0.0)
+        self._forget_before(float(utterances.times_s.max()) - self._turn_s if len(utterances) else 0.0)
         return np.array(turn_of, np.intp), np.array(first, np.intp)
 
     def _forget_before(self, time_s: float) -> None:
@@ -89,5 +114,6 @@ def joined_turns(parts: list[Turns]) -> Turns:
     """Those of several looks; at least one."""
     return Turns(
         np.concatenate([part.means for part in parts]),
+        np.concatenate([part.began_s for part in parts]),
         {name: np.concatenate([part.slices[name] for part in parts]) for name in parts[0].slices},
     )

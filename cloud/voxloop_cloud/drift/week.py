@@ -25,6 +25,7 @@ BATCH: Final = 2_000
 """Rows that are read at once."""
 
 LEAST_LABELS: Final = 60
+_DAY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class WeekStatus:
 class WatchedWeek:
     """From its beginning, in `start_s`, however late it is opened: the same rows give the same verdicts.
 
-    Compared is with the week before; if that has too few utterances, with the first ones of this week.
+    Compared is with the week before; if that has too few utterances, with the first day of this week, or more.
     """
 
     def __init__(self, engine: Engine, config: DriftConfig, reference: TrainingReference, start_s: float) -> None:
@@ -86,12 +87,20 @@ class WatchedWeek:
         found = self._reference.push(from_rows(rows))
         if self._monitor is None:
             self._first += rows
-            least = self._config.least_utterances
-            if len(self._first) < least:
+            enough = self._enough(self._first)
+            if not enough:
                 return found
-            self._monitor = self._open_monitor(self._first[:least])
-            rows, self._first = self._first[least:], []
+            self._monitor = self._open_monitor(self._first[:enough])
+            rows, self._first = self._first[enough:], []
         return (*found, *self._monitor.push(from_rows(rows)))
+
+    def _enough(self, rows: list[dict[str, Any]]) -> int:
+        """How many of the first rows are enough to compare with, so that mornings are not all there is; 0: too few."""
+        for count in range(self._config.least_utterances, len(rows) + 1):
+            is_a_day = rows[count - 1]["arrived_s"] - rows[0]["arrived_s"] >= _DAY_S
+            if is_a_day or count >= self._config.most_utterances:
+                return count
+        return 0
 
     def _take_labels(self, rows: list[dict[str, Any]]) -> Sequence[Drift]:
         self._labels += len(rows)

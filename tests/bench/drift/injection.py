@@ -61,7 +61,7 @@ SMALL = Injection("gain-small", "", "microphone 1 dB quieter", of_session=lambda
 INJECTIONS = (
     Injection("gain", "capture", "microphone 12 dB quieter", of_session=lambda pcm, _: gained(pcm, -12.0)),
     Injection("low-pass", "capture", "microphone dull above 2 kHz", of_session=lambda pcm, _: low_passed(pcm, 2000.0)),
-    Injection("noise", "capture", "tap running, -45 dBFS", of_session=lambda pcm, noise: in_noise(pcm, noise, -45.0)),
+    Injection("noise", "capture", "new noise, -45 dBFS", of_session=lambda pcm, noise: in_noise(pcm, noise, -45.0)),
     Injection("clipping", "capture", "input overdriven by 20 dB", of_session=lambda pcm, _: gained(pcm, 20.0)),
     Injection("rate", "capture", "people speak 1.3 times as fast", of_clip=lambda pcm: at_rate(pcm, 1.3)),
     Injection("vad", "vad", "VAD aggressiveness 3 instead of 2", settings={"vad.aggressiveness": 3}),
@@ -69,3 +69,8 @@ INJECTIONS = (
     Injection("target", "normalizer", "level of -33 instead of -23 dBFS", settings={"normalizer.target_dbfs": -33.0}),
     Injection("language", "recognizer", "speech reversed in time, for another language", of_clip=reversed_in_time),
 )
+LANGUAGES = (
+    Injection("de", "recognizer", "synthetic voices speak German, not English"),
+    Injection("es", "recognizer", "synthetic voices speak Spanish, not English"),
+)
+"""Of voices.py: the injection is who speaks."""

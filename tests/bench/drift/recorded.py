@@ -14,13 +14,12 @@ from voxloop_cloud.recognizer import Recognizer
 from voxloop_edge.source import FileSource
 from voxloop_proto.audio import Pcm
 
-NOISE = "background-noise/noise/running_tap.opus"
 Say = Callable[[str], None]
 
 
 def recorded(
     cache: Path,
-    data: Path,
+    noise_file: Path,
     devices: Sequence[Device],
     conditions: Sequence[Injection],
     open_model: Callable[[], Recognizer],
@@ -31,7 +30,7 @@ def recorded(
     if missing:
         cache.mkdir(parents=True, exist_ok=True)
         recognizer = open_model()
-        noise: Pcm = np.concatenate([chunk.pcm for chunk in FileSource(data / NOISE).chunks()])
+        noise: Pcm = np.concatenate([chunk.pcm for chunk in FileSource(noise_file).chunks()])
         for number, condition in enumerate(missing, start=1):
             start_s = time.monotonic()
             rows = [row for device in devices for row in recognise_session(device, condition, noise, recognizer)]

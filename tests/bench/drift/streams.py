@@ -1,38 +1,49 @@
 """Weeks of utterances, drawn again and again from what was recorded: devices that are used unevenly, in sittings."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from tests.bench.drift.injection import UNTOLD
 from tests.bench.drift.real_path import Row
 
 from voxloop_cloud.drift.metric import METRICS, WORD_ERROR_RATE
-from voxloop_cloud.drift.utterances import Indices, Utterances, from_rows
+from voxloop_cloud.drift.utterances import Floats, Indices, Utterances, from_rows, joined
 
-UTTERANCES_A_DAY: Final = 1_000
 SECONDS_A_DAY: Final = 86_400
-WEEK: Final = 7 * UTTERANCES_A_DAY
+_EVENING_HOURS: Final = (18, 23)
 
 
 @dataclass(frozen=True, slots=True)
 class Habit:
     """How devices are used. sitting: mean utterances of one device in a row; repeats: chance that an utterance is the
-    one before once more; devices: how many there are, None for all."""
+    one before once more; devices: how many there are, None for all. noisy_evenings: half of the sittings of each
+    evening are in noise. moody: what a device says on one day is a third of what it ever says."""
 
     name: str
-    sitting: float
-    repeats: float
+    sitting: float = 3.0
+    repeats: float = 0.3
     devices: int | None = None
+    utterances_a_day: int = 1_000
+    noisy_evenings: bool = False
+    moody: bool = False
+
+    @property
+    def week(self) -> int:
+        """Utterances of a week."""
+        return 7 * self.utterances_a_day
 
 
+USUAL: Final = Habit("sittings of 3 utterances on average")
+BUSY: Final = Habit("the same, 2,800 utterances a day", utterances_a_day=2_800)
 HABITS: Final = (
-    Habit("sittings of 3 utterances on average", 3.0, 0.3),
-    Habit("independent utterances", 1.0, 0.0),
-    Habit("runs of 40 utterances of one device", 40.0, 0.3),
-    Habit("five devices alone", 3.0, 0.3, devices=5),
+    USUAL,
+    Habit("independent utterances", sitting=1.0, repeats=0.0),
+    Habit("runs of 40 utterances of one device", sitting=40.0),
+    Habit("five devices alone", devices=5),
+    BUSY,
+    Habit("noise in the evenings", noisy_evenings=True),
+    Habit("each device's days differ", moody=True),
 )
 
 
@@ -40,52 +51,81 @@ class Recordings:
     """The rows of each condition, by device."""
 
     def __init__(self, rows: dict[str, list[Row]]) -> None:
-        metrics = (*METRICS, WORD_ERROR_RATE)
-        self._now_s = 0.0
-        self._columns = {name: from_rows(each, metrics) for name, each in rows.items()}
+        """rows: by condition, "base" among them."""
         if "vad" in rows:
             as_before = {column: rows["base"][0][column] for column in ("vad_kind", "vad_version", "vad_threshold")}
-            self._columns[UNTOLD.name] = from_rows([{**row, **as_before} for row in rows["vad"]], metrics)
-        self._devices = np.unique([row["device_id"] for row in rows.get("base", ())])
-        self._rows_of = {
-            name: [np.flatnonzero(each.devices == device) for device in self._devices]
-            for name, each in self._columns.items()
+            rows = {**rows, UNTOLD.name: [{**row, **as_before} for row in rows["vad"]]}
+        self.devices = np.unique([row["device_id"] for row in rows["base"]])
+        kinds = {row["device_id"]: row["device_kind"] for row in rows["base"]}
+        self.kinds = [kinds[device] for device in self.devices]
+        columns = [from_rows(each, (*METRICS, WORD_ERROR_RATE)) for each in rows.values()]
+        self.all = joined(columns)
+        starts = np.cumsum([0, *map(len, columns)])
+        self.rows_of = {
+            name: [start + np.flatnonzero(each.devices == device) for device in self.devices]
+            for name, each, start in zip(rows, columns, starts, strict=False)
         }
 
-    def draw(self, condition: str, utterances: int, habit: Habit, rng: np.random.Generator) -> Utterances:
-        """So many utterances in a row, of devices whose use falls off as 1 / rank."""
-        rows_of = self._rows_of[condition]
-        active = [rows for rows in rows_of if len(rows)][: habit.devices]
-        weights = 1.0 / np.arange(1, len(active) + 1)
-        lengths = rng.geometric(1.0 / habit.sitting, utterances)
-        lengths = lengths[: int(np.searchsorted(np.cumsum(lengths), utterances)) + 1]
-        speakers = rng.choice(len(active), len(lengths), p=weights / weights.sum())
-        rests_s = rng.exponential(SECONDS_A_DAY / UTTERANCES_A_DAY, len(lengths)) * lengths
-        starts_s = self._now_s + np.cumsum(rests_s)
-        self._now_s = float(starts_s[-1])
-        order = [
-            _sitting(active[who], length, habit.repeats, rng) for who, length in zip(speakers, lengths, strict=True)
+
+class Stream:
+    """Utterances one after the other, from one midnight on."""
+
+    def __init__(self, recordings: Recordings, habit: Habit, rng: np.random.Generator) -> None:
+        self._recordings, self._habit, self._rng = recordings, habit, rng
+        self._now_s = 0.0
+
+    def draw(self, utterances: int, condition: str = "base", kind: str = "", ramp: int = 0) -> Utterances:
+        """So many, of devices whose use falls off as 1 / rank.
+
+        kind: of the devices that have the condition, all if empty. ramp: utterances over which ever more sittings have
+        it. Devices that are not heard at all in a condition (too quiet for their VAD) say nothing.
+        """
+        rows_of, kinds = self._recordings.rows_of, self._recordings.kinds[: self._habit.devices]
+        has_it = [kind in ("", each) for each in kinds]
+        heard = [bool(len(rows_of[condition if changed else "base"][who])) for who, changed in enumerate(has_it)]
+        weights = np.array(heard) / np.arange(1.0, len(heard) + 1)
+        lengths = self._lengths(utterances)
+        speakers = self._rng.choice(len(heard), len(lengths), p=weights / weights.sum())
+        starts_s = self._starts_s(lengths)
+        chances = np.minimum(1.0, (np.cumsum(lengths) - lengths) / ramp) if ramp else np.ones(len(lengths))
+        is_changed = np.array(has_it)[speakers] & (self._rng.random(len(lengths)) < chances)
+        said = [
+            self._sitting(self._rows(start_s, who, condition if changed else "base"), length)
+            for who, length, start_s, changed in zip(speakers, lengths, starts_s, is_changed, strict=True)
         ]
-        drawn = self._columns[condition].take(np.concatenate(order)[:utterances])
+        drawn = self._recordings.all.take(np.concatenate(said)[:utterances])
         return replace(drawn, times_s=np.repeat(starts_s, lengths)[:utterances])
 
+    def _lengths(self, utterances: int) -> Indices:
+        lengths = self._rng.geometric(1.0 / self._habit.sitting, utterances)
+        return np.asarray(lengths[: int(np.searchsorted(np.cumsum(lengths), utterances)) + 1])
 
-def _sitting(rows: Indices, length: int, repeats: float, rng: np.random.Generator) -> Indices:
-    """Which of a device's rows, (length,)."""
-    is_new = rng.random(length) >= repeats
-    is_new[0] = True
-    fresh = rows[rng.integers(len(rows), size=length)]
-    return np.asarray(fresh[np.maximum.accumulate(np.where(is_new, np.arange(length), 0))])
+    def _starts_s(self, lengths: Indices) -> Floats:
+        rests_s = self._rng.exponential(SECONDS_A_DAY / self._habit.utterances_a_day, len(lengths)) * lengths
+        starts_s = self._now_s + np.cumsum(rests_s)
+        self._now_s = float(starts_s[-1])
+        return np.asarray(starts_s)
+
+    def _rows(self, time_s: float, who: int, condition: str) -> Indices:
+        """What a device may say at a moment."""
+        habit, rows_of = self._habit, self._recordings.rows_of
+        day, hour = divmod(time_s / 3_600.0, 24)
+        if habit.noisy_evenings and condition == "base" and _EVENING_HOURS[0] <= hour < _EVENING_HOURS[1]:
+            condition = "noise" if len(rows_of["noise"][who]) and self._rng.random() < 0.5 else "base"
+        rows = rows_of[condition][who]
+        if habit.moody and len(rows) >= 3:
+            mood = int(np.random.default_rng((who, int(day))).integers(3))
+            rows = rows[mood::3]
+        return rows
+
+    def _sitting(self, rows: Indices, length: int) -> Indices:
+        """Which of a device's rows, (length,)."""
+        is_new = self._rng.random(length) >= self._habit.repeats
+        is_new[0] = True
+        fresh = rows[self._rng.integers(len(rows), size=length)]
+        return np.asarray(fresh[np.maximum.accumulate(np.where(is_new, np.arange(length), 0))])
 
 
-def mixed(
-    before: Utterances, after: Utterances, share: npt.NDArray[np.float64], rng: np.random.Generator
-) -> list[Utterances]:
-    """Utterances of which each is one of `after` with its own chance, (N,)."""
-    changed = rng.random(len(before)) < share
-    return [(after if is_after else before).take(slice(at, at + 1)) for at, is_after in enumerate(changed)]
-
-
-def parts_of(utterances: Utterances, size: int) -> Sequence[Utterances]:
+def parts_of(utterances: Utterances, size: int) -> list[Utterances]:
     """In order, so many at a time."""
     return [utterances.take(slice(at, at + size)) for at in range(0, len(utterances), size)]

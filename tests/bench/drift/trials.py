@@ -1,18 +1,20 @@
-"""Streams through the monitor: how often it is wrong when nothing changes, how late and how right when it does."""
+"""Streams through the monitors: how often they are wrong when nothing changes, how late and how right when it does."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from scipy.stats import ks_2samp
-from tests.bench.drift.streams import WEEK, Habit, Recordings, mixed, parts_of
+from tests.bench.drift.streams import Habit, Recordings, Stream, parts_of
 
 from voxloop_cloud.drift.baseline import Baseline
 from voxloop_cloud.drift.drift_config import DriftConfig
 from voxloop_cloud.drift.metric import METRICS, WORD_ERROR_RATE
 from voxloop_cloud.drift.monitor import Monitor
 from voxloop_cloud.drift.plan import plan_for
-from voxloop_cloud.drift.utterances import Utterances, joined
+from voxloop_cloud.drift.reference_monitor import ReferenceMonitor
+from voxloop_cloud.drift.training_reference import Histogram, TrainingReference
+from voxloop_cloud.drift.utterances import Utterances
 from voxloop_cloud.drift.verdict import Drift
 
 LONGEST_WAIT: Final = 2_000
@@ -23,11 +25,25 @@ _PLAIN_WINDOW: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What happens in midweek. kind: of the devices that have it, all if empty; ramp: utterances over which it comes."""
+
+    condition: str
+    kind: str = ""
+    ramp: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """The first alarm after a change. utterances: since then, None if there was none."""
+    """The first alarm after a change. utterances, hours: since then, None if there was none.
+
+    evidence: over what an alarm needs, of each look from the change on, the greatest of all metrics and slices.
+    """
 
     utterances: int | None
-    drift: Drift | None = None
+    hours: float | None
+    drift: Drift | None
+    evidence: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)
@@ -37,66 +53,84 @@ class Lab:
     recordings: Recordings
     config: DriftConfig = field(default_factory=DriftConfig)
 
-    def monitor(self, habit: Habit, rng: np.random.Generator) -> tuple[Monitor, Utterances]:
-        """A monitor after a week of nothing, and that week."""
-        week = self.recordings.draw("base", WEEK, habit, rng)
-        plan = plan_for("last week", self.config, WEEK)
-        return Monitor(Baseline(week, plan), plan, rng), week
-
     def null_week(self, habit: Habit, seed: int) -> tuple[Drift, ...]:
-        """All alarms of a week like the one before."""
+        """All alarms of a week like the one before: against that, against its own statistics as the training data's,
+        and of the labels."""
         rng = np.random.default_rng(seed)
-        monitor, _ = self.monitor(habit, rng)
-        return monitor.push(self.recordings.draw("base", WEEK, habit, rng))
+        stream = Stream(self.recordings, habit, rng)
+        before, week = stream.draw(habit.week), stream.draw(habit.week)
+        reference = ReferenceMonitor(self._reference(before), plan_for("reference", self.config, len(before)))
+        labelled = [self._labelled(each, rng) for each in (before, week)]
+        found = self._monitor(before, rng).push(week) + reference.push(week)
+        return found + self._label_monitor(labelled[0], rng).push(labelled[1])
 
     def plain_null_week(self, habit: Habit, seed: int) -> bool:
         """Whether the plain way alarms: KS of the last 500 utterances at each look, 1 % divided over the metrics."""
-        rng = np.random.default_rng(seed)
-        before, week = (self.recordings.draw("base", WEEK, habit, rng) for _ in range(2))
+        stream = Stream(self.recordings, habit, np.random.default_rng(seed))
+        before, week = stream.draw(habit.week), stream.draw(habit.week)
         for end in range(_PLAIN_WINDOW, len(week) + 1, self.config.look_utterances):
             for metric in METRICS:
-                recent = week.values[metric.name][end - _PLAIN_WINDOW : end]
-                if ks_2samp(before.values[metric.name], recent).pvalue < 0.01 / len(METRICS):
+                old, new = before.values[metric.name], week.values[metric.name][end - _PLAIN_WINDOW : end]
+                if ks_2samp(_measured(old), _measured(new)).pvalue < 0.01 / len(METRICS):
                     return True
         return False
 
-    def change(self, condition: str, habit: Habit, seed: int, ramp: int = 0) -> Found:
-        """The first alarm after a change in midweek; ramp: utterances over which it comes."""
+    def change(self, change: Change, habit: Habit, seed: int) -> Found:
+        """The first alarm after it; the time of day and the look of the change are by chance."""
         rng = np.random.default_rng(seed)
-        monitor, _ = self.monitor(habit, rng)
-        monitor.push(self.recordings.draw("base", self._looks(rng) * self.config.look_utterances, habit, rng))
-        for at, part in enumerate(parts_of(self._changed(condition, habit, ramp, rng), self.config.look_utterances), 1):
-            if found := monitor.push(part):
-                return Found(at * self.config.look_utterances, found[0])
-        return Found(None)
+        stream = Stream(self.recordings, habit, rng)
+        monitor = self._monitor(stream.draw(habit.week), rng)
+        monitor.push(stream.draw(int(rng.integers(500, 4_000))))
+        after = stream.draw(LONGEST_WAIT + change.ramp, change.condition, change.kind, change.ramp)
+        evidence: list[float] = []
+        for part in parts_of(after, self.config.look_utterances):
+            found = monitor.push(part)
+            evidence.append(max(monitor.nearness().values()))
+            if found:
+                at = len(evidence) * self.config.look_utterances
+                hours = float(part.times_s[-1] - after.times_s[0]) / 3_600.0
+                return Found(at, hours, found[0], tuple(evidence))
+        return Found(None, None, None, tuple(evidence))
 
     def change_of_labels(self, condition: str, habit: Habit, seed: int) -> Found:
         """The same for the word error rate of the utterances that are labelled, counted in labels."""
         rng = np.random.default_rng(seed)
-        week = self._labelled("base", habit, WEEK, rng)
-        plan = plan_for("labels", self.config, len(week))
-        baseline = Baseline(week, plan, (WORD_ERROR_RATE,), ())
-        monitor = Monitor(baseline, plan, rng)
-        monitor.push(self._labelled("base", habit, WEEK // 2, rng))
-        for at, part in enumerate(parts_of(self._labelled(condition, habit, WEEK, rng), self.config.look_labels), 1):
+        stream = Stream(self.recordings, habit, rng)
+        monitor = self._label_monitor(self._labelled(stream.draw(habit.week), rng), rng)
+        monitor.push(self._labelled(stream.draw(habit.week // 2), rng))
+        after = self._labelled(stream.draw(habit.week, condition), rng)
+        for at, part in enumerate(parts_of(after, self.config.look_labels), 1):
             if found := monitor.push(part):
-                return Found(at * self.config.look_labels, found[0])
-        return Found(None)
+                hours = float(part.times_s[-1] - after.times_s[0]) / 3_600.0
+                return Found(at * self.config.look_labels, hours, found[0])
+        return Found(None, None, None)
 
-    def _looks(self, rng: np.random.Generator) -> int:
-        return int(rng.integers(10, 80))
+    def _monitor(self, before: Utterances, rng: np.random.Generator) -> Monitor:
+        plan = plan_for("last week", self.config, len(before))
+        return Monitor(Baseline(before, plan), plan, rng)
 
-    def _changed(self, condition: str, habit: Habit, ramp: int, rng: np.random.Generator) -> Utterances:
-        after = self.recordings.draw(condition, LONGEST_WAIT + ramp, habit, rng)
-        if not ramp:
-            return after
-        before = self.recordings.draw("base", LONGEST_WAIT + ramp, habit, rng)
-        return joined(mixed(before, after, np.minimum(1.0, np.arange(len(after)) / ramp), rng))
+    def _label_monitor(self, before: Utterances, rng: np.random.Generator) -> Monitor:
+        plan = plan_for("labels", self.config, len(before))
+        return Monitor(Baseline(before, plan, (WORD_ERROR_RATE,), ()), plan, rng)
 
-    def _labelled(self, condition: str, habit: Habit, utterances: int, rng: np.random.Generator) -> Utterances:
-        drawn = self.recordings.draw(condition, utterances, habit, rng)
-        has_label = (rng.random(utterances) < LABELLED_RATIO) & ~np.isnan(drawn.values[WORD_ERROR_RATE.name])
-        chosen = drawn.take(has_label)
+    def _labelled(self, drawn: Utterances, rng: np.random.Generator) -> Utterances:
+        rates = drawn.values[WORD_ERROR_RATE.name]
+        chosen = (rng.random(len(drawn)) < LABELLED_RATIO) & ~np.isnan(rates)
         return Utterances(
-            chosen.devices, chosen.times_s, {WORD_ERROR_RATE.name: np.minimum(1.0, chosen.values[WORD_ERROR_RATE.name])}
+            drawn.devices[chosen], drawn.times_s[chosen], {WORD_ERROR_RATE.name: np.minimum(1.0, rates[chosen])}
         )
+
+    def _reference(self, before: Utterances) -> TrainingReference:
+        histograms: dict[str, Histogram] = {}
+        for metric in METRICS:
+            values = _measured(TrainingReference({}).in_its_unit(metric.name, before.values[metric.name]))
+            if values.std() > 0:
+                counts, edges = np.histogram(values, 40)
+                histograms[metric.name] = Histogram(
+                    edges=tuple(edges), counts=tuple(counts), mean=values.mean(), std=values.std()
+                )
+        return TrainingReference(histograms)
+
+
+def _measured(values: np.ndarray) -> np.ndarray:
+    return values[~np.isnan(values)]

@@ -14,11 +14,15 @@ Shifts = Mapping[str, float]
 
 @dataclass(slots=True)
 class MadeStream:
-    """Devices whose means are far apart, and sittings whose utterances are alike: deviations of 3, 1 and 1."""
+    """Devices whose means are far apart, and sittings whose utterances are alike: deviations of 3, 1 and 1.
+
+    evening: by how much all values are greater between 18:00 and midnight.
+    """
 
     devices: int = 30
     between: float = 3.0
     sitting: float = 1.0
+    evening: float = 0.0
     seed: int = 0
     _rng: np.random.Generator = field(init=False)
     _of_device: Floats = field(init=False)
@@ -59,9 +63,12 @@ class MadeStream:
         rows: list[Floats] = []
         while len(device) < count:
             who, length = int(self._rng.integers(self.devices)), int(self._rng.geometric(0.3))
-            mood = self._rng.normal(0.0, self.sitting, len(METRICS))
+            mood = self._rng.normal(self._evening(), self.sitting, len(METRICS))
             device += [who] * length
             times_s += [self._now_s + 5.0 * at for at in range(length)]
             rows += list(self._of_device[who] + mood + self._rng.normal(0.0, 1.0, (length, len(METRICS))))
             self._now_s += 300.0
         return np.array(device[:count]), np.array(times_s[:count]), np.array(rows[:count])
+
+    def _evening(self) -> float:
+        return self.evening if self._now_s % 86_400 >= 18 * 3_600 else 0.0

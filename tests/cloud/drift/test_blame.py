@@ -9,7 +9,9 @@ from voxloop_cloud.drift.blame import Blame, blame
 from voxloop_cloud.drift.monitor import Monitor
 from voxloop_cloud.drift.plan import MonitorPlan
 
-PLAN = MonitorPlan(look_utterances=50, turn_s=1_800.0, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
+PLAN = MonitorPlan(
+    look_utterances=50, turn_s=1_800.0, parts_of_day=4, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2
+)
 
 
 def first_blame(shifts: dict[str, float], settings: dict[str, str] | None = None) -> Blame:
@@ -32,8 +34,13 @@ def first_blame(shifts: dict[str, float], settings: dict[str, str] | None = None
         ({"level_dbfs": -3.0, "feature_mean": -3.0}, {"normalization": "-33"}, "normalizer"),
         ({"confidence": -3.0, "characters_per_s": -2.0}, None, "recognizer"),
         ({"characters_per_s": -3.0}, None, "decoder"),
+        ({"pace": 3.0, "characters_per_s": 2.5, "confidence": -1.0}, None, "capture"),
+        ({"confidence": -4.0, "pace": -1.5, "characters_per_s": -2.0}, None, "recognizer"),
     ],
-    ids=["capture", "vad by setting", "vad alone", "normalizer", "recognizer", "decoder"],
+    ids=[
+        *("capture", "vad by setting", "vad alone", "normalizer", "recognizer", "decoder"),
+        *("people speak faster", "text that is wrong and short"),
+    ],
 )
 def test_the_stage_that_moved_first_is_named(
     shifts: dict[str, float], settings: dict[str, str] | None, stage: str

@@ -42,6 +42,24 @@ def test_a_change_in_the_last_quarter_is_found(betting: Betting) -> None:
     assert (most[:, 1] < 20).all()
 
 
+def test_a_sudden_change_long_after_the_planned_looks_is_found() -> None:
+    rng = np.random.default_rng(5)
+    evidence = Evidence(SUDDEN, 20, planned_looks=20)
+    for look in range(110):
+        scores = rng.random((12, 20)) if look < 100 else rng.beta(6.0, 1.5, (12, 20))
+        e_values = evidence.step(gains_of(scores, 0.05, SUDDEN, RANK_POWER))
+    assert (e_values[:, 0] > 1e4).all()
+
+
+def test_the_money_for_all_bets_is_never_more_than_there_is() -> None:
+    for planned_looks in (1, 20, 200):
+        evidence = Evidence(SUDDEN, 1, planned_looks)
+        spent = [float(evidence.step(np.zeros((1, 2, len(SUDDEN.stakes))))[0, 0]) for _ in range(2_000)]
+        assert (np.diff(spent) > -1e-12).all()
+        assert spent[planned_looks - 1] == pytest.approx(0.75)
+        assert spent[-1] <= 1
+
+
 def test_the_bet_that_won_most_began_about_when_the_change_was() -> None:
     rng = np.random.default_rng(4)
     evidence = Evidence(SUDDEN, 1, 80)

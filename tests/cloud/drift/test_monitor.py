@@ -1,5 +1,8 @@
 """The monitor: false alarms in bounds with devices and sittings that are alike, changes found, trifles left alone."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.cloud.drift.made_stream import MadeStream
@@ -11,7 +14,9 @@ from voxloop_cloud.drift.plan import MonitorPlan, plan_for
 from voxloop_cloud.drift.utterances import Utterances
 from voxloop_cloud.drift.verdict import Drift
 
-PLAN = MonitorPlan(look_utterances=50, turn_s=1_800.0, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
+PLAN = MonitorPlan(
+    look_utterances=50, turn_s=1_800.0, parts_of_day=4, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2
+)
 
 
 def watched(stream: MadeStream, plan: MonitorPlan = PLAN) -> Monitor:
@@ -21,9 +26,7 @@ def watched(stream: MadeStream, plan: MonitorPlan = PLAN) -> Monitor:
 @pytest.mark.parametrize("devices", [3, 30, 300])
 def test_alike_utterances_of_a_device_and_a_sitting_raise_no_more_alarms_than_allowed(devices: int) -> None:
     alpha = 0.2
-    plan = MonitorPlan(
-        look_utterances=50, turn_s=1_800.0, planned_looks=40, alpha=alpha, tolerance=0.0, least_effect=0.0
-    )
+    plan = replace(PLAN, planned_looks=40, alpha=alpha, tolerance=0.0, least_effect=0.0)
     alarms = sum(
         bool(watched(stream, plan).push(stream.utterances(2_000)))
         for seed in range(24)
@@ -34,7 +37,8 @@ def test_alike_utterances_of_a_device_and_a_sitting_raise_no_more_alarms_than_al
 
 def test_a_shift_is_found_and_described() -> None:
     stream = MadeStream(seed=1)
-    monitor = watched(stream)
+    week = stream.utterances(3_000)
+    monitor = Monitor(Baseline(week, PLAN), PLAN, np.random.default_rng(0))
     assert monitor.push(stream.utterances(1_000)) == ()
     found: tuple[Drift, ...] = ()
     for _ in range(10):
@@ -42,7 +46,7 @@ def test_a_shift_is_found_and_described() -> None:
     first = found[0]
     assert (first.metric, first.stage, first.slice, first.is_greater) == ("snr_db", "capture", "all", False)
     assert first.e_value >= first.needed
-    assert first.effect == pytest.approx(2.5 / 3.3, rel=0.4)
+    assert first.effect == pytest.approx(2.5 / week.values["snr_db"].std(), rel=0.4)
     assert 0 < first.ks <= 1
     assert first.utterances >= 50
     assert first.to_row()["report"]["blame"]["stage"] == "capture"
@@ -66,6 +70,45 @@ def test_a_change_of_one_kind_of_device_is_found_in_its_slice() -> None:
     assert not {drift.slice for drift in found} & {"device_kind=kind-0", "device_kind=kind-2"}
 
 
+def with_version_2(utterances: Utterances, is_new: Callable[[int], bool]) -> Utterances:
+    new = np.array([is_new(int(device.removeprefix("device-"))) for device in utterances.devices])
+    return replace(
+        utterances, slices={**utterances.slices, "app_version": np.where(new, "2", utterances.slices["app_version"])}
+    )
+
+
+def test_a_new_app_version_that_changes_what_devices_send_is_named() -> None:
+    stream = MadeStream(seed=12)
+    monitor = watched(stream)
+
+    def has_it(device: int) -> bool:
+        return device % 5 == 0
+
+    found = [
+        drift
+        for _ in range(30)
+        for drift in monitor.push(
+            with_version_2(stream.utterances(50, {"raw_level_dbfs": -9.0}, shifted=has_it), has_it)
+        )
+    ]
+    assert found[0].slice == "new app_version"
+    assert found[0].blame is not None
+    assert found[0].blame.stage == "capture"
+
+
+def test_a_new_app_version_that_changes_nothing_is_no_drift() -> None:
+    stream = MadeStream(seed=13)
+    monitor = watched(stream)
+    assert monitor.push(with_version_2(stream.utterances(4_000), lambda device: device % 5 == 0)) == ()
+
+
+def test_one_device_with_a_new_app_version_is_no_slice() -> None:
+    stream = MadeStream(seed=14)
+    monitor = watched(stream)
+    alone = stream.utterances(3_000, {"raw_level_dbfs": -20.0}, shifted=lambda device: device == 7)
+    assert monitor.push(with_version_2(alone, lambda device: device == 7)) == ()
+
+
 def test_a_device_that_changes_alone_is_no_drift_of_all() -> None:
     stream = MadeStream(seed=4)
     monitor = watched(stream)
@@ -78,6 +121,14 @@ def test_new_devices_that_are_like_the_others_are_no_drift() -> None:
     old = known.take(np.array([device < "device-040" for device in known.devices]))
     monitor = Monitor(Baseline(old, PLAN), PLAN, np.random.default_rng(0))
     assert monitor.push(stream.utterances(3_000)) == ()
+
+
+def test_what_each_evening_is_like_is_no_drift() -> None:
+    stream = MadeStream(seed=9, evening=6.0)
+    week, more = stream.utterances(5_000), stream.utterances(5_000)
+    one_for_all = replace(PLAN, parts_of_day=1)
+    assert Monitor(Baseline(week, PLAN), PLAN, np.random.default_rng(0)).push(more) == ()
+    assert Monitor(Baseline(week, one_for_all), one_for_all, np.random.default_rng(0)).push(more) != ()
 
 
 def test_each_finding_is_told_once() -> None:

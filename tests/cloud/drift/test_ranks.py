@@ -1,5 +1,7 @@
 """Ranks: uniform whatever the distribution, and blind to devices that differ from each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.cloud.drift.made_stream import MadeStream
@@ -11,12 +13,15 @@ from voxloop_cloud.drift.ranks import LEAST_TURNS, MOST_TURNS, KnownTurns, Ranks
 from voxloop_cloud.drift.turns import Slice, TurnTaker
 from voxloop_cloud.drift.utterances import Utterances
 
-PLAN = MonitorPlan(look_utterances=50, turn_s=1_800.0, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2)
+PLAN = MonitorPlan(
+    look_utterances=50, turn_s=1_800.0, parts_of_day=4, planned_looks=64, alpha=0.006, tolerance=0.05, least_effect=0.2
+)
 CONFIDENCE = [metric.name for metric in METRICS].index("confidence")
 
 
 def scores_of(baseline: Baseline, utterances: Utterances) -> np.ndarray:
     ranks, taker = Ranks(baseline, np.random.default_rng(0)), TurnTaker(PLAN.turn_s)
+    utterances = baseline.marked(utterances)
     parts = [utterances.take(slice(at, at + 50)) for at in range(0, len(utterances), 50)]
     return np.concatenate([ranks.scores_of(taker.take(part, baseline.residuals_of(part))) for part in parts])
 
@@ -58,6 +63,31 @@ def test_what_a_device_says_within_a_turns_time_counts_once() -> None:
     np.testing.assert_array_equal(more.means, [[7.0]])
 
 
+def test_utterances_that_come_in_any_order_make_turns_all_the_same() -> None:
+    taker = TurnTaker(100.0)
+    newest_first = look_of(["a"] * 4, [900.0, 890.0, 500.0, 100.0])
+    np.testing.assert_array_equal(taker.take(newest_first, np.array([[1.0], [3.0], [5.0], [7.0]])).means, [[2], [5], [7]])
+
+
+def test_a_turn_is_of_the_part_of_the_day_in_which_it_began() -> None:
+    baseline = Baseline(MadeStream(seed=11).utterances(4_000), replace(PLAN, parts_of_day=8))
+    look = look_of(["a", "b", "c"], [3_600.0, 86_400.0 - 1.0, 86_400.0 * 3 + 12 * 3_600.0])
+    turns = TurnTaker(100.0).take(look, np.zeros((3, 1)))
+    np.testing.assert_array_equal(baseline.parts_of(turns), [0, 7, 4])
+
+
+def test_of_few_turns_the_day_is_not_cut_into_parts() -> None:
+    assert Baseline(MadeStream(seed=12).utterances(200), PLAN).parts_of_day == 1
+
+
+def test_habits_and_turns_are_both_of_the_whole_period() -> None:
+    stream = MadeStream(seed=10)
+    week = stream.utterances(5_000)
+    kept = Baseline(week, PLAN).utterances.times_s / week.times_s[-1]
+    assert np.histogram(kept, 5, (0, 1))[0] / len(kept) == pytest.approx(0.2, abs=0.03)
+    assert len(kept) == pytest.approx(2_500, rel=0.05)
+
+
 def test_devices_that_are_silent_are_forgotten() -> None:
     taker = TurnTaker(100.0)
     for at in range(50):
@@ -81,16 +111,17 @@ def test_slices_are_frequent_values_and_their_number_is_bounded() -> None:
     assert len(chosen) == 1 + MOST_SLICES
     assert str(chosen[0]) == "all"
     assert not {each.value for each in chosen} & {"rare", "same"}
+    assert {each.column for each in chosen if each.is_new} == {f"new {name}" for name in list(slices)[:4]}
     assert LEAST_SHARE > 0.05
 
 
 def test_a_slice_with_too_few_turns_is_not_tested() -> None:
-    stream = MadeStream(devices=2, seed=6)
-    baseline = Baseline(stream.utterances(100), PLAN)
+    stream, plan = MadeStream(devices=2, seed=6), replace(PLAN, turn_s=86_400.0)
+    baseline = Baseline(stream.utterances(100), plan)
     ranks = Ranks(baseline, np.random.default_rng(0))
-    assert len(ranks._known[0]) < LEAST_TURNS / 2
-    look = stream.utterances(50)
-    assert np.isnan(ranks.scores_of(TurnTaker(PLAN.turn_s).take(look, baseline.residuals_of(look)))).all()
+    assert sum(map(len, ranks._known[0])) < LEAST_TURNS / 2
+    look = baseline.marked(stream.utterances(50))
+    assert np.isnan(ranks.scores_of(TurnTaker(plan.turn_s).take(look, baseline.residuals_of(look)))).all()
 
 
 def test_a_device_that_was_heard_little_is_taken_to_be_like_the_others() -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from voxloop_cloud.bundle import REFERENCE_FILE, Bundle, default_bundle_path
+from voxloop_cloud.drift.distance import wasserstein
 from voxloop_cloud.drift.skew import DeviceSettings, feature_skew, settings_skew
-from voxloop_cloud.drift.training_reference import TrainingReference, read_reference
+from voxloop_cloud.drift.training_reference import Histogram, TrainingReference, read_reference
 from voxloop_proto.errors import ContractError
 
 
@@ -66,10 +67,17 @@ def test_the_default_bundles_reference_is_read() -> None:
     assert levels.sample().mean() == pytest.approx(levels.mean, abs=1.0)
     assert levels.sample().std() == pytest.approx(levels.std, rel=0.2)
     ranks = levels.ranks(np.array([-90.0, levels.mean, 5.0, np.nan]))
-    assert ranks[0] == 0
+    assert ranks[0] == levels.counts[0] / sum(levels.counts) / 2
     assert 0.2 < ranks[1] < 0.8
-    assert ranks[2] == 1
+    assert ranks[2] == 1 - levels.counts[-1] / sum(levels.counts) / 2
     assert np.isnan(ranks[3])
+
+
+def test_training_clips_that_share_one_value_are_no_drift_from_themselves() -> None:
+    clipped = Histogram(edges=(0.0, 0.1, 0.2, 0.3), counts=(97, 2, 1), mean=0.0, std=0.01)
+    clips = np.repeat([0.0, 0.15, 0.3], (97, 2, 1))
+    assert clipped.ranks(clips).mean() == pytest.approx(0.5)
+    assert wasserstein(clipped.sample(), clipped.rounded(clips), clipped.std) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_lengths_are_compared_in_seconds() -> None:

@@ -105,6 +105,15 @@ def test_without_last_week_the_first_utterances_are_compared_with(database: Engi
     assert week.status().compared_with == DriftConfig().least_utterances
 
 
+def test_the_first_utterances_are_those_of_a_day_at_least(database: Engine) -> None:
+    fill(database, 900, WEEK_START_S, WEEK_START_S + 36 * 3_600, seed=17)
+    week = WatchedWeek(database, DriftConfig(), NO_REFERENCE, WEEK_START_S)
+    week.advance(WEEK_START_S + 23 * 3_600)
+    assert week.status().compared_with == 0
+    week.advance(NOW_S)
+    assert week.status().compared_with == 601
+
+
 def test_a_new_week_is_compared_with_the_one_that_ended(database: Engine, bundle: Bundle) -> None:
     with_a_change(database)
     fill(database, 1_000, NOW_S, WEEK_START_S + WEEK_S, seed=8, change=quieter)
