@@ -11,8 +11,9 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from voxloop_cloud.records.clip_key import day_of
 from voxloop_cloud.records.clip_store import ClipStore
-from voxloop_cloud.records.erasure import erase_old, erased_since
+from voxloop_cloud.records.erasure import DAY_S, erase_old, erased_since
 from voxloop_proto.errors import VoxloopError
 
 LOOK_S: Final = 2.0
@@ -45,6 +46,7 @@ class Housekeeping:
         self._now_s = now_s
         self._looked_s = now_s()
         self._known: dict[str, float] = {}
+        self._swept_day = ""  # days before this one have no clips any more
         self._stop = threading.Event()
         self._due_s = time.monotonic() + random.uniform(0.5, 1.0) * FIRST_DELETION_S
 
@@ -77,8 +79,10 @@ class Housekeeping:
             self._on_erased(device)
 
     async def _delete_old(self) -> None:
-        erased = await asyncio.to_thread(
-            erase_old, self._engine, self._clips, self._keep_days, self._now_s(), self._stop
-        )
+        now_s = self._now_s()
+        day = day_of(now_s - self._keep_days * DAY_S)
+        clips = self._clips if day != self._swept_day else None  # whole days go, and all clips are listed for that
+        erased = await asyncio.to_thread(erase_old, self._engine, clips, self._keep_days, now_s, self._stop)
+        self._swept_day = day
         if erased.utterances or erased.bytes:
             _log.info("old.deleted", utterances=erased.utterances, sound_bytes=erased.bytes, keep_days=self._keep_days)
