@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import ServerProcess
+from tests.e2e.conftest import ServerProcess, voxloop
 from tests.e2e.rollout_server import client, put, serving
 from tests.e2e.routed_device import open_session
 
@@ -140,6 +141,14 @@ def test_an_alarm_takes_the_bundle_off_that_it_names(shelf: Path, tmp_path: Path
         with client(server) as admin:
             put(admin, with_canary(Policy.of_one(OLD), NEW, 0.5))
         versions = speak_until(server, lambda policy: NEW not in policy.bundles)
+        shown = subprocess.run(
+            voxloop("deploy", "verdicts", NEW, "--server", server.address, "--insecure"),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
     assert (versions[0].version, versions[0].author) == (3, AUTHOR)
     assert versions[0].reason == f"Roll back {NEW}, tried against {OLD}: the alarm answers fired."
     assert read_policy(versions[0].document) == Policy.of_one(OLD)
+    assert f"UTC: {versions[0].reason}" in shown.stdout
