@@ -50,7 +50,9 @@ def status(state: State = None, url: Url = None, bundle: BundleName = None) -> N
     found = week.status()
     typer.echo(f"{found.utterances} utterances this week, compared with {found.compared_with}; {found.labels} labelled")
     if not found.compared_with:
-        typer.echo(f"nothing to compare with: last week or this one must have {DriftConfig().least_utterances}, of a day")
+        typer.echo(
+            f"nothing to compare with: last week or this one must have {DriftConfig().least_utterances}, of a day"
+        )
     table = Table("metric", "slice", "evidence, of what an alarm needs", box=None)
     near = sorted(found.nearness.items(), key=lambda each: -each[1])
     for (part, metric), share in near[:_MOST_SHOWN]:

@@ -45,10 +45,11 @@ SIDES: Final = 2
 def gains_of(scores: Floats, tolerance: float | Floats, betting: Betting, power: int = 1) -> Floats:
     """Logarithms of what the bets gain in one look, (tests, SIDES, stakes).
 
-    scores: (turns, tests) in [0, 1], NaN where there is none. tolerance: one, or that of each test. Bets are on their powers, and on those of 1 - score. As
-    long as nothing has changed the expectation of these is at most `tolerance` above 1 / (power + 1), which it is of
-    even scores. Such scores, ranks, are bet on with power 3: a shift by one deviation wins a fifth more than with 1,
-    one by three deviations twice as much.
+    scores: (turns, tests) in [0, 1], NaN where there is none. tolerance: one, or that of each test.
+
+    Bets are on the scores' powers, and on those of 1 - score. As long as nothing has changed the expectation of these
+    is at most `tolerance` above 1 / (power + 1), which it is of even scores. Such scores, ranks, are bet on with power
+    3: a shift by one deviation wins a fifth more than with 1, one by three deviations twice as much.
     """
     most = 1.0 / (power + 1) + np.asarray(tolerance)[..., None, None]
     bets = np.asarray(betting.stakes) / most

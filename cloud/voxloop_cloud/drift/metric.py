@@ -80,7 +80,6 @@ SETTINGS: Final = (
 SLICES: Final = ("device_kind", "vad_kind", "app_version", "locale")
 
 
-
 def _pace(row: Row) -> float | None:
     characters_per_s, voiced_ratio = row.get("characters_per_s"), row.get("voiced_ratio")
     return characters_per_s / voiced_ratio if characters_per_s and voiced_ratio else None

@@ -28,7 +28,8 @@ _LEAST_LOOKS: Final = 64
 class MonitorPlan:
     """What a monitor may do. alpha: chance of any false alarm, however long it watches.
 
-    turn_s: of TurnTaker. parts_of_day: at most. planned_looks: as in Evidence. tolerance: as in DriftConfig. least_effect: in deviations.
+    turn_s: of TurnTaker. parts_of_day: at most. planned_looks: as in Evidence. tolerance: as in DriftConfig.
+    least_effect: in deviations.
     """
 
     look_utterances: int

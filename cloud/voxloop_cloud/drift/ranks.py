@@ -15,7 +15,7 @@ from voxloop_cloud.drift.turns import Turns
 from voxloop_cloud.drift.utterances import Floats
 
 MOST_TURNS: Final = 1_000
-"""That are remembered of a slice and part of the day; later ones are ranked among these: the mean is 0.009 off or so."""
+"""That are remembered of a slice and part of the day. Later ones are ranked among these: the mean is some 0.01 off."""
 
 LEAST_TURNS: Final = 8
 """Of a slice and part of the day; with fewer to compare with a rank says too little to bet on."""

@@ -88,7 +88,9 @@ class TurnTaker:
         np.add.at(sums, turn_of[counts_at], np.where(known, residuals[counts_at], 0.0))
         np.add.at(counts, turn_of[counts_at], known)
         means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-        return Turns(means, utterances.times_s[first], {name: column[first] for name, column in utterances.slices.items()})
+        return Turns(
+            means, utterances.times_s[first], {name: column[first] for name, column in utterances.slices.items()}
+        )
 
     def _grouped(self, utterances: Utterances) -> tuple[Indices, Indices]:
         """The turn of each utterance, (N,), -1 if it counts in none, and each turn's first utterance, (U,)."""

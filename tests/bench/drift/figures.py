@@ -64,7 +64,11 @@ def tables(result: dict[str, Any]) -> str:
             shown += ["-" if each["median_hours"] is None else f"{each['median_hours']:.1f}"]
             shown += [_said(each[key]) for key in ("kinds", "slices", "blamed")]
             lines.append(f"| {' | '.join(shown)} |")
-    lines += ["", "| weeks without change | watched by | weeks | with an alarm | 95 % interval |", "|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| weeks without change | watched by | weeks | with an alarm | 95 % interval |",
+        "|---|---|---|---|---|",
+    ]
     for group, by in (("null", "this"), ("plain", "KS of the last 500")):
         for name, each in result.get(group, {}).items():
             share, interval = f"{each['hits']}, {each['share']:.1%}", f"{each['low']:.1%} to {each['high']:.1%}"

@@ -26,7 +26,10 @@ _PLAIN_WINDOW: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens in midweek. kind: of the devices that have it, all if empty; ramp: utterances over which it comes."""
+    """What happens in midweek. kind: of the devices that have it, all if empty.
+
+    ramp: utterances over which it comes.
+    """
 
     condition: str
     kind: str = ""
@@ -50,7 +53,7 @@ class Found:
 class Lab:
     """Recordings, and the settings that are tried on them."""
 
-    recordings: Recordings
+    recordings: Recordings = field(init=False)
     config: DriftConfig = field(default_factory=DriftConfig)
 
     def null_week(self, habit: Habit, seed: int) -> tuple[Drift, ...]:

@@ -66,7 +66,9 @@ def test_what_a_device_says_within_a_turns_time_counts_once() -> None:
 def test_utterances_that_come_in_any_order_make_turns_all_the_same() -> None:
     taker = TurnTaker(100.0)
     newest_first = look_of(["a"] * 4, [900.0, 890.0, 500.0, 100.0])
-    np.testing.assert_array_equal(taker.take(newest_first, np.array([[1.0], [3.0], [5.0], [7.0]])).means, [[2], [5], [7]])
+    np.testing.assert_array_equal(
+        taker.take(newest_first, np.array([[1.0], [3.0], [5.0], [7.0]])).means, [[2], [5], [7]]
+    )
 
 
 def test_a_turn_is_of_the_part_of_the_day_in_which_it_began() -> None:
