@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -25,16 +27,21 @@ PASSWORD = "a long enough password"
 
 
 class Console:
-    """A `voxloop console` that speaks to a server, and somebody who is signed in there."""
+    """A `voxloop console`, and somebody who is signed in there."""
 
-    def __init__(self, process: "subprocess.Popen[str]", address: str) -> None:
-        self.process = process
+    def __init__(self, process_id: int, address: str, password: str = PASSWORD, ca: Path | None = None) -> None:
+        """ca: of the console's certificate, if it speaks https."""
+        self.process_id = process_id
         self.address = address
-        self.cookie, self.csrf = self._sign_in()
+        self._tls = ssl.create_default_context(cafile=ca) if ca else None
+        self.cookie, self.csrf = self._sign_in(password)
 
-    def _sign_in(self) -> tuple[str, str]:
-        connection = http.client.HTTPConnection(self.address, timeout=30)
-        form = urlencode({"name": "ada", "secret": PASSWORD})
+    def _sign_in(self, password: str) -> tuple[str, str]:
+        if self._tls is None:
+            connection = http.client.HTTPConnection(self.address, timeout=30)
+        else:
+            connection = http.client.HTTPSConnection(self.address, timeout=30, context=self._tls)
+        form = urlencode({"name": "ada", "secret": password})
         connection.request("POST", "/sign-in", form)
         answer = connection.getresponse()
         answer.read()
@@ -47,10 +54,12 @@ class Console:
 
     def socket(self, origin: str | None = None, cookie: str | None = None) -> Any:
         """A page's socket, as a browser opens it."""
+        secure = "s" if self._tls else ""
         return websockets.connect(
-            f"ws://{self.address}/try/sound",
-            origin=f"http://{self.address}" if origin is None else origin,
+            f"ws{secure}://{self.address}/try/sound",
+            origin=f"http{secure}://{self.address}" if origin is None else origin,
             additional_headers={"Cookie": self.cookie if cookie is None else cookie},
+            ssl=self._tls,
             proxy=None,
         )
 
@@ -59,7 +68,7 @@ class Console:
 
     def devices(self) -> list[psutil.Process]:
         """The processes of microphones."""
-        return psutil.Process(self.process.pid).children(recursive=True)
+        return psutil.Process(self.process_id).children(recursive=True)
 
     def device(self) -> psutil.Process:
         """That of the one microphone."""
@@ -96,7 +105,7 @@ def running_console(server: ServerProcess, state: Path, **settings: object) -> I
     try:
         found = re.search(r"http://(\S+)", process.stdout.readline())
         assert found is not None, "the console did not start"
-        yield Console(process, found[1])
+        yield Console(process.pid, found[1])
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -109,25 +118,25 @@ def console(server: ServerProcess, tmp_path: Path) -> Iterator[Console]:
         yield found
 
 
-def events_until_over(socket: Any) -> list[dict[str, Any]]:
+def events_until_over(page: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while not found or found[-1]["event"] != "over":
-        found.append(json.loads(socket.recv(timeout=60)))
+        found.append(json.loads(page.recv(timeout=60)))
     return found
 
 
-def speak(socket: Any, console: Console, sound: bytes) -> None:
-    socket.send(console.wish())
+def speak(page: Any, console: Console, sound: bytes) -> None:
+    page.send(console.wish())
     for start in range(0, len(sound), FRAME_BYTES):
-        socket.send(sound[start : start + FRAME_BYTES])
+        page.send(sound[start : start + FRAME_BYTES])
 
 
 def test_a_browser_is_heard_as_a_device_is(server: ServerProcess, console: Console) -> None:
     sound = raw_query()
-    with console.socket() as socket:
-        speak(socket, console, sound)
-        socket.send("stop")
-        events = events_until_over(socket)
+    with console.socket() as page:
+        speak(page, console, sound)
+        page.send("stop")
+        events = events_until_over(page)
     assert events[-1] == {"event": "over", "message": ""}
     texts = [event["text"] for event in events if event["event"] == "transcript"]
     command = voxloop("listen", "--insecure", "--server", server.address, "--stdin", "s16le")
@@ -152,21 +161,21 @@ def test_strangers_and_other_sites_are_refused_before_a_device_begins(
 
 
 def test_a_browser_that_leaves_takes_its_device_with_it(console: Console) -> None:
-    with console.socket() as socket:
-        speak(socket, console, raw_query()[: 10 * FRAME_BYTES])
+    with console.socket() as page:
+        speak(page, console, raw_query()[: 10 * FRAME_BYTES])
         device = console.device()
     until(lambda: has_ended(device))
 
 
 def test_a_device_that_is_killed_is_told_and_the_next_one_begins(console: Console) -> None:
-    with console.socket() as socket:
-        speak(socket, console, raw_query()[: 10 * FRAME_BYTES])
+    with console.socket() as page:
+        speak(page, console, raw_query()[: 10 * FRAME_BYTES])
         console.device().kill()
-        assert "ended by signal 9" in events_until_over(socket)[-1]["message"]
-    with console.socket() as socket:
-        speak(socket, console, raw_query())
-        socket.send("stop")
-        assert events_until_over(socket)[-1]["message"] == ""
+        assert "ended by signal 9" in events_until_over(page)[-1]["message"]
+    with console.socket() as page:
+        speak(page, console, raw_query())
+        page.send("stop")
+        assert events_until_over(page)[-1]["message"] == ""
 
 
 def test_one_microphone_too_many_is_told_so(server: ServerProcess, tmp_path: Path) -> None:
@@ -180,9 +189,9 @@ def test_one_microphone_too_many_is_told_so(server: ServerProcess, tmp_path: Pat
 
 
 def test_a_microphone_closes_after_its_time(server: ServerProcess, tmp_path: Path) -> None:
-    with running_console(server, tmp_path, microphone_s=1) as console, console.socket() as socket:
-        speak(socket, console, raw_query())
-        events = events_until_over(socket)
+    with running_console(server, tmp_path, microphone_s=1) as console, console.socket() as page:
+        speak(page, console, raw_query())
+        events = events_until_over(page)
     assert {"event": "notice", "message": "a microphone stays open for 1 s at most"} in events
     assert [event for event in events if event["event"] == "transcript"]
 
@@ -191,14 +200,14 @@ def test_a_microphone_closes_after_its_time(server: ServerProcess, tmp_path: Pat
 def test_however_the_console_ends_its_devices_end(
     server: ServerProcess, tmp_path: Path, number: signal.Signals
 ) -> None:
-    with running_console(server, tmp_path) as console, console.socket() as socket:
-        speak(socket, console, raw_query()[: 10 * FRAME_BYTES])
+    with running_console(server, tmp_path) as console, console.socket() as page:
+        speak(page, console, raw_query()[: 10 * FRAME_BYTES])
         device = console.device()
         began_s = time.monotonic()
-        console.process.send_signal(number)
-        console.process.wait(timeout=30)
+        os.kill(console.process_id, number)
+        exit_code = psutil.Process(console.process_id).wait(timeout=30)
         if number is not signal.SIGKILL:
-            assert console.process.returncode == 0
+            assert exit_code == 0
             assert has_ended(device)
             assert time.monotonic() - began_s < 10.0
         until(lambda: has_ended(device))
@@ -206,10 +215,58 @@ def test_however_the_console_ends_its_devices_end(
 
 def test_a_server_that_is_away_is_told_while_one_waits(console: Console, server: ServerProcess) -> None:
     server.kill()
-    with console.socket() as socket:
-        socket.send(console.wish())
-        while (event := json.loads(socket.recv(timeout=60)))["event"] != "link":
+    with console.socket() as page:
+        page.send(console.wish())
+        while (event := json.loads(page.recv(timeout=60)))["event"] != "link":
             pass
     assert not event["is_open"]
     assert event["reason"]
     server.start()
+
+
+def test_where_tls_and_a_token_are_asked_for_the_settings_of_a_device_give_them(tiny: Path, tmp_path: Path) -> None:
+    certs, tokens, token = tmp_path / "certs", tmp_path / "tokens.json", tmp_path / "browser.token"
+    subprocess.run(voxloop("certificates", certs), check=True, capture_output=True, timeout=60)
+    issued = voxloop("tokens", "issue", "desk", "--tokens", tokens, "--out", token)
+    subprocess.run(issued, check=True, capture_output=True, timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    device = tmp_path / "device.toml"
+    device.write_text(
+        f'device_id = "desk"\n[client]\nserver = "{address}"\ntoken_file = "{token}"\ntls.ca = "{certs / "ca.pem"}"\n'
+    )
+    own = ("--certificate", certs / "server.pem", "--key", certs / "server.key", "--tokens", tokens)
+    flags = ("--bundle", tiny, "--listen", address, "--state", tmp_path / "state", "--console", "127.0.0.1:0")
+    log = tmp_path / "server.log"
+    with (
+        log.open("w") as err,
+        subprocess.Popen(
+            voxloop("serve", *own, *flags),
+            stdout=subprocess.PIPE,
+            stderr=err,
+            text=True,
+            env=os.environ | {"VOXLOOP_CONSOLE_DEVICE": str(device)},
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            said = "".join(process.stdout.readline() for _ in range(4))
+            console_address = re.search(r"voxloop console: https://(\S+)", said)
+            assert console_address is not None, said
+            assert "listening on" in said
+            password = (tmp_path / "state" / "console.password").read_text().strip()
+            beside = psutil.Process(process.pid).children()[0].pid
+            console = Console(beside, console_address[1], password, certs / "ca.pem")
+            with console.socket() as page:
+                speak(page, console, raw_query())
+                command_line = console.device().cmdline()
+                page.send("stop")
+                events = events_until_over(page)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+    assert events[-1]["message"] == ""
+    assert [event for event in events if event["event"] == "transcript" and event["text"]]
+    secret = token.read_text().strip()
+    assert secret not in " ".join(command_line)
+    assert secret not in log.read_text() + said
