@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from voxloop_cloud.bundle import Bundle
 from voxloop_cloud.routing.engine_rack import EngineRack
 from voxloop_cloud.routing.policy import Policy
-from voxloop_cloud.routing.policy_version import MOST_LISTED, PolicyVersion
+from voxloop_cloud.routing.policy_version import FIXED_VERSION, MOST_LISTED, PolicyVersion
 from voxloop_cloud.routing.router import Router
 from voxloop_proto.errors import ConfigError
 
@@ -38,6 +38,8 @@ class PolicyDesk:
         self._audit = audit
         self._clock = clock
         self._one_loads = asyncio.Lock()
+        self._listed: list[PolicyVersion] = []
+        self._listed_for = (FIXED_VERSION, 0)  # the newest version, and how many were asked for
 
     @property
     def in_force(self) -> PolicyVersion:
@@ -69,7 +71,11 @@ class PolicyDesk:
         """All policies that were in force, the newest first; of a server that keeps no state, the fixed one."""
         if self._store is None:
             return [self.in_force]
-        return await asyncio.to_thread(self._store.history, most)
+        newest = await asyncio.to_thread(self._store.newest_version)
+        if self._listed_for != (newest, most):  # the guard asks every two seconds, and hardly ever is there a new one
+            self._listed = await asyncio.to_thread(self._store.history, most)
+            self._listed_for = (newest, most)
+        return list(self._listed)
 
     async def _put(self, store: "PolicyStore", change: "PolicyChange") -> PolicyVersion:
         from voxloop_cloud.routing.policy_change import put_in_force  # noqa: PLC0415 (it loads SQLAlchemy)

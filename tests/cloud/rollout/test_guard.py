@@ -124,6 +124,18 @@ def test_an_alarm_takes_a_canary_off_but_not_one_that_only_listens(
     assert in_force(desk).policy == Policy.of_one(PRESENT)
 
 
+@pytest.mark.parametrize(("bundle", "kind"), [(CANDIDATE, Kind.ROLL_BACK), (PRESENT, Kind.HOLD)])
+def test_an_alarm_that_names_a_bundle_concerns_that_one_alone(
+    database: Engine, desk: Desk, recognizer: Recognizer, bundle: str, kind: Kind
+) -> None:
+    desk.store.add(with_canary(SHADOWED, CANDIDATE, 0.05), "ann", "on", 2, 1_500.0)
+    alarm = {"rule": "null_transcripts", "severity": "page", "fired_s": 1_600.0, "value": 1.0, "threshold": 0.5}
+    with writing(database) as connection:
+        connection.execute(insert(ALARMS).values(alarm | {"labels": {"bundle": bundle}}))
+    [verdict] = asyncio.run(guard_of(database, desk, recognizer).look())
+    assert verdict.kind is kind
+
+
 def test_the_same_verdict_is_not_written_down_at_every_look(
     database: Engine, desk: Desk, recognizer: Recognizer
 ) -> None:
