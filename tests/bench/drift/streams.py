@@ -61,8 +61,8 @@ class Recordings:
         columns = [from_rows(each, (*METRICS, WORD_ERROR_RATE)) for each in rows.values()]
         self.all = joined(columns)
         starts = np.cumsum([0, *map(len, columns)])
-        self.rows_of = {
-            name: [start + np.flatnonzero(each.devices == device) for device in self.devices]
+        self.rows_of: dict[str, list[Indices]] = {
+            name: [np.asarray(start + np.flatnonzero(each.devices == device)) for device in self.devices]
             for name, each, start in zip(rows, columns, starts, strict=False)
         }
 

@@ -14,7 +14,7 @@ from voxloop_cloud.drift.monitor import Monitor
 from voxloop_cloud.drift.plan import plan_for
 from voxloop_cloud.drift.reference_monitor import ReferenceMonitor
 from voxloop_cloud.drift.training_reference import Histogram, TrainingReference
-from voxloop_cloud.drift.utterances import Utterances
+from voxloop_cloud.drift.utterances import Floats, Utterances
 from voxloop_cloud.drift.verdict import Drift
 
 LONGEST_WAIT: Final = 2_000
@@ -135,5 +135,5 @@ class Lab:
         return TrainingReference(histograms)
 
 
-def _measured(values: np.ndarray) -> np.ndarray:
-    return values[~np.isnan(values)]
+def _measured(values: Floats) -> Floats:
+    return np.asarray(values[~np.isnan(values)])
