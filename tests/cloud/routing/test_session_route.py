@@ -1,6 +1,7 @@
 """A session's hotwords are made ready once for each bundle, and a bundle that cannot have them gets none of it."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from voxloop_cloud.hotword_list import HotwordList
@@ -13,10 +14,13 @@ from voxloop_proto.v1 import voxloop_pb2 as pb
 ASKED = HotwordList((("hello",),), only=False)
 
 
-class Ready(tuple[str, HotwordList]):
+@dataclass(frozen=True)
+class Ready:
     """Hotwords for a bundle."""
 
-    count = 1
+    key: str
+    hotwords: HotwordList
+    count: int = 1
 
 
 class Bundle:
@@ -32,7 +36,7 @@ class Bundle:
         self.asked += 1
         if not self._takes_hotwords:
             raise ContractError("it has other tokens")
-        return Ready((self.key, hotwords))
+        return Ready(self.key, hotwords)
 
     def start_segment(self, hotwords: object) -> object:
         self.begun.append(hotwords)
@@ -62,7 +66,7 @@ def test_a_bundle_without_the_hotwords_is_asked_once_and_its_segments_go_where_t
     found = [begun(session).routed for _ in range(3)]
     assert {(each.engine.key, each.route, each.policy_version) for each in found} == {("old@1", Route.PRIMARY, 7)}
     assert (unfit.asked, old.asked) == (1, 1)
-    assert old.begun == [("old@1", ASKED)] * 3
+    assert old.begun == [Ready("old@1", ASKED)] * 3
 
 
 def test_hotwords_are_made_ready_again_for_another_bundle_alone() -> None:
@@ -75,7 +79,7 @@ def test_hotwords_are_made_ready_again_for_another_bundle_alone() -> None:
     found = [begun(session).routed for _ in range(3)]
     assert {(each.engine.key, each.route) for each in found} == {("new@1", Route.CANARY)}
     assert (old.asked, new.asked) == (1, 1)
-    assert new.begun == [("new@1", ASKED)] * 3
+    assert new.begun == [Ready("new@1", ASKED)] * 3
 
 
 def test_a_session_without_hotwords_asks_no_bundle() -> None:
