@@ -104,8 +104,12 @@ def when_and_why(version: pb.PolicyVersion) -> str:
     """A version's time, author and reason."""
     if not version.version:
         return version.reason
-    when = datetime.fromtimestamp(version.created_s, UTC)
-    return f"{when:%Y-%m-%d %H:%M:%S} UTC, by {version.author}: {version.reason}"
+    return f"{moment(version.created_s)}, by {version.author}: {version.reason}"
+
+
+def moment(unix_s: float) -> str:
+    """A date, to the second."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _user() -> str:

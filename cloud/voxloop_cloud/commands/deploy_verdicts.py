@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from voxloop_cloud.commands.deploy_change import Ca, Insecure, Server, TokenFile, open_client
+from voxloop_cloud.commands.deploy_change import Ca, Insecure, Server, TokenFile, moment, open_client
 from voxloop_cloud.routing.admin_client import AdminClient
 from voxloop_cloud.routing.policy import Policy
 from voxloop_proto.v1 import admin_pb2 as pb
@@ -31,7 +30,7 @@ def verdicts(
     if not found and not as_json:
         typer.echo("no verdict yet; the guard judges bundles that listen in or are canaries")
     for verdict in found:
-        typer.echo(json.dumps(_to_json(verdict)) if as_json else f"{_when(verdict)}: {verdict.text}\n")
+        typer.echo(json.dumps(_to_json(verdict)) if as_json else f"{moment(verdict.created_s)}: {verdict.text}\n")
 
 
 def newest_lines(client: AdminClient, policy: Policy) -> Iterator[str]:
@@ -39,11 +38,7 @@ def newest_lines(client: AdminClient, policy: Policy) -> Iterator[str]:
     tried = policy.canaries.union(shadow.bundle for shadow in policy.shadows) - {policy.primary}
     for bundle in sorted(tried):
         for verdict in client.verdicts(bundle, 1):
-            yield f"{_when(verdict)}: {verdict.text.partition(chr(10))[0]}"
-
-
-def _when(verdict: pb.Verdict) -> str:
-    return f"{datetime.fromtimestamp(verdict.created_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
+            yield f"{moment(verdict.created_s)}: {verdict.text.splitlines()[0]}"
 
 
 def _to_json(verdict: pb.Verdict) -> dict[str, object]:
