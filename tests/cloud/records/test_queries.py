@@ -1,15 +1,18 @@
 """Queries: the right utterances, each once, however they are paged; a reference that reads all of them says which."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, insert
 
-from voxloop_cloud.records.queries import SLICES, Page, Place, UtteranceFilter, count, find, find_one
+from voxloop_cloud.console.device_list import list_devices
+from voxloop_cloud.records import queries
+from voxloop_cloud.records.queries import SLICES, Page, Place, UtteranceFilter, count, find, find_one, makeup
 from voxloop_cloud.records.redo import REDO_THRESHOLD
 from voxloop_cloud.records.testing import BUNDLES, NOON_S, fill, many_records
 from voxloop_cloud.records.utterance import UtteranceRecord
@@ -17,16 +20,15 @@ from voxloop_cloud.store.database import open_database, sqlite_url
 from voxloop_cloud.store.tables import TAGS
 from voxloop_proto.errors import ConfigError
 
+if TYPE_CHECKING:
+    from tests.cloud.store.postgresql import PostgreSql
+
 RECORDS = list(many_records(1_500))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    if request.param == "sqlite":
-        url = sqlite_url(Path(tmp_path_factory.mktemp("queries")) / "voxloop.db")
-    else:
-        url = request.getfixturevalue("postgresql").new_database()
-    opened = open_database(url)
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    opened = open_database(sqlite_url(Path(tmp_path_factory.mktemp("queries")) / "voxloop.db"))
     fill(opened, iter(RECORDS))
     yield opened
     opened.dispose()
@@ -113,3 +115,48 @@ def test_an_utterance_is_found_by_its_id_and_its_tag(engine: Engine) -> None:
         tag = {"utterance_id": newest.id, "tag": "odd", "author": "me", "created_s": NOON_S}
         connection.execute(insert(TAGS), [tag])
     assert [stored.id for stored in find(engine, UtteranceFilter(tag="odd")).utterances] == [newest.id]
+
+
+def test_a_search_is_told_by_all_slices_at_once_and_by_its_newest_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: dict[str, Any] = {"device_kind": "phone"}
+    for most in (10_000, 100):
+        monkeypatch.setattr(queries, "MOST_COUNTED", most)
+        newest = [record for record in reversed(RECORDS) if passes(record, wanted)][:most]
+        found = makeup(engine, UtteranceFilter(**wanted))
+        assert found.counted == len(newest)
+        for name in SLICES:
+            values = Counter(value for record in newest if (value := getattr(record, name)))
+            assert dict(found.numbers[name]) == values
+            assert [number for _, number in found.numbers[name]] == sorted(values.values(), reverse=True)
+
+
+def test_postgresql_finds_and_counts_the_same(postgresql: "PostgreSql") -> None:
+    engine = open_database(postgresql.new_database())
+    fill(engine, iter(RECORDS))
+    day_s = NOON_S - 86_400.0
+    searches: list[dict[str, Any]] = [
+        {},
+        {"text": "LIGHTS on"},
+        {"text": "%"},
+        {"since_s": day_s, "bundle": BUNDLES[0]},
+        {"until_s": day_s, "is_redone": False, "is_null": True},
+        {"is_redone": True, "least_confidence": 0.5, "outcome": "clicked"},
+        {"device_id": "device-7"},
+        {"failure": "model"},
+    ]
+    for wanted in searches:
+        expected = [record.key for record in reversed(RECORDS) if passes(record, wanted)]
+        first = find(engine, UtteranceFilter(**wanted), limit=100)
+        second = find(engine, UtteranceFilter(**wanted), first.next, 100) if first.next else None
+        found = [stored.record.key for page in (first, second) if page for stored in page.utterances]
+        assert found == expected[:200]
+        counts = count(engine, "outcome", UtteranceFilter(**wanted))
+        assert (
+            sum(each.utterances for each in counts)
+            == makeup(engine, UtteranceFilter(**wanted)).counted
+            == len(expected)
+        )
+    assert sum(each.utterances for each in list_devices(engine, 0.0, 500)) == len(RECORDS)
+    engine.dispose()

@@ -80,7 +80,7 @@ def running(folder: Path) -> Iterator[PostgreSql]:
                 _await(home)
                 yield PostgreSql(home)
             finally:
-                process.send_signal(signal.SIGINT)  # ends what its clients are at
+                process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
 
 
 def _await(home: Path) -> None:
