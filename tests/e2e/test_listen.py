@@ -1,5 +1,6 @@
 """`voxloop listen` as a user runs it, with a pipe in place of the microphone."""
 
+import contextlib
 import fcntl
 import signal
 import struct
@@ -81,3 +82,19 @@ def test_a_terminal_shows_a_level_meter_and_forming_text(server: ServerProcess, 
     assert done.returncode == 0, done.stderr
     assert "·" in done.stdout.decode()  # the meter; how far it is out when the screen is drawn is chance
     assert " ms" in done.stdout.decode()
+
+
+def test_events_that_nobody_reads_any_more_end_the_listener_in_peace(server: ServerProcess) -> None:
+    with listen(server, "--stdin", "s16le", "--json") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(raw_query()[:32_000])
+        process.stdin.flush()
+        assert b'"event":"level"' in process.stdout.readline() + process.stdout.readline()
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # it may have ended by now
+            process.stdin.write(raw_query()[32_000:96_000])
+            process.stdin.flush()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
