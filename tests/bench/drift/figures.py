@@ -86,12 +86,11 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 def plot(result: dict[str, Any], look_utterances: int, file: Path) -> None:
     """Delays of all changes; evidence over time of some; false alarms of a week, beside the plain way's."""
-    figure, axes = plt.subplots(1, 3, figsize=(15, 5), width_ratios=(1.5, 1.2, 1))
+    figure, axes = plt.subplots(1, 3, figsize=(16, 5), width_ratios=(1.2, 1.3, 0.8), layout="constrained")
     changes = {name: each for name, each in result["changes"].items() if each["waits"]}
     _plot_delays(axes[0], changes)
     _plot_evidence(axes[1], changes, look_utterances)
     _plot_rates(axes[2], result)
-    figure.tight_layout()
     figure.savefig(file, dpi=110)
     plt.close(figure)
 
@@ -107,19 +106,19 @@ def _plot_delays(axes: Axes, changes: dict[str, Any]) -> None:
 
 def _plot_evidence(axes: Axes, changes: dict[str, Any], look_utterances: int) -> None:
     for number, (name, each) in enumerate(changes.items()):
-        for at, evidence in enumerate(each["evidence"][:3]):
-            looks = look_utterances * np.arange(1, len(evidence) + 1)
-            axes.plot(looks, np.maximum(evidence, 1e-7), color=f"C{number % 10}", label=None if at else name, alpha=0.8)
+        for at, evidence in enumerate(each["evidence"][:2]):
+            looks, colour = look_utterances * np.arange(1, len(evidence) + 1), plt.get_cmap("tab20")(number)
+            axes.plot(looks, np.maximum(evidence, 1e-7), color=colour, label=None if at else name)
     axes.axhline(1.0, color="0.5", linestyle="--", linewidth=1)
     axes.set_yscale("log")
     axes.set(xlabel="utterances since the change", ylabel="evidence, of what an alarm needs", xlim=(0, IN_TIME))
     axes.set_ylim(1e-7, 1e3)
-    axes.legend(fontsize=7, loc="lower right")
+    axes.legend(fontsize=8, loc="lower right")
     axes.grid(alpha=0.3)
 
 
 def _plot_rates(axes: Axes, result: dict[str, Any]) -> None:
-    rows = [*result["null"].items(), *((f"the plain way, {name}", each) for name, each in result["plain"].items())]
+    rows = [*result["null"].items(), *((f"the plain way,\n{name}", each) for name, each in result["plain"].items())]
     shares = [100 * each["share"] for _, each in rows]
     reach = [
         [max(0.0, 100 * (each["share"] - each["low"])) for _, each in rows],
@@ -129,6 +128,6 @@ def _plot_rates(axes: Axes, result: dict[str, Any]) -> None:
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
     axes.axvline(1.0, color="0.5", linestyle="--", linewidth=1)
     axes.set_xscale("symlog", linthresh=1.0)
-    axes.set(xlabel="weeks with a false alarm, % (95 % interval)", xlim=(-0.2, 120), ylim=(-0.7, len(rows) - 0.3))
+    axes.set(xlabel="weeks with a false alarm, %", xlim=(-0.2, 120), ylim=(-0.7, len(rows) - 0.3))
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)

@@ -54,7 +54,7 @@ def reversed_in_time(pcm: Pcm) -> Pcm:
 
 
 BASE = Injection("base", "", "nothing changed")
-UNTOLD = Injection("vad, not told", "vad", "the same, which the device does not tell")
+UNTOLD = Injection("vad, not told", "vad", "VAD aggressiveness 3, not told")
 """Drawn from what was recorded with the other VAD, as if the settings were those of before."""
 
 SMALL = Injection("gain-small", "", "microphone 1 dB quieter", of_session=lambda pcm, _: gained(pcm, -1.0))
