@@ -101,7 +101,7 @@ class Bridge:
             return None
         if len(sound) > MOST_FRAME_BYTES or len(sound) % SAMPLE_BYTES:
             raise ContractError(
-                f"a message of {len(sound)} bytes of sound; allowed are 16-bit samples, at most {MOST_FRAME_BYTES} bytes"
+                f"a message of {len(sound)} bytes of sound; allowed are 16-bit samples in at most {MOST_FRAME_BYTES}"
             )
         return sound
 
