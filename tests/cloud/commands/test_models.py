@@ -190,6 +190,7 @@ def zip_of(name: str, mode: int) -> bytes:
         (b"BZh9" + b"x" * 900, "is no whole .tar.gz, .tar.bz2 or .zip"),
         (tar_of(member("a/tokens.txt"), member("b/tokens.txt")), "has 2 files named tokens.txt"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "archive",  # its bytes hold the second that it was made in
 )
 def test_an_archive_that_is_broken_or_means_harm_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
