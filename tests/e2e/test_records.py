@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ def rows(tmp_path: Path, *columns: str) -> list[tuple[Any, ...]]:
         return found.fetchall()
 
 
+def written(tmp_path: Path, *columns: str) -> list[tuple[Any, ...]]:
+    """Of a server that goes on: its rows are there a moment after the answers."""
+    give_up_s = time.monotonic() + 20.0
+    while not (found := rows(tmp_path, *columns)) and time.monotonic() < give_up_s:
+        time.sleep(0.05)
+    return found
+
+
 def test_all_that_devices_said_is_kept_by_whichever_worker_heard_it(server: ServerProcess, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = run("replay", QUERIES, "--server", server.address, "--insecure", "--report", report, **CONSENT)
@@ -59,7 +68,7 @@ def test_feedback_is_told_from_the_command_line(server: ServerProcess, tmp_path:
     def tell(*said: object, device: str = DEVICE) -> "subprocess.CompletedProcess[str]":
         return run("feedback", *said, "--server", server.address, "--insecure", VOXLOOP_DEVICE_ID=device)
 
-    ((session_id, segment_id),) = rows(tmp_path, "session_id", "segment_id")[:1]
+    ((session_id, segment_id),) = written(tmp_path, "session_id", "segment_id")[:1]
     assert tell(session_id, segment_id, "--corrected", "as it was meant").returncode == 0
     assert rows(tmp_path, "outcome", "corrected_text")[0] == ("corrected", "as it was meant")
     journal = tmp_path / "said.jsonl"
@@ -91,7 +100,7 @@ def test_a_device_takes_back_all_that_is_kept_of_it_and_nothing_of_others(
     one = sorted(QUERIES.glob("*.flac"))[0]
     where = ("--server", server.address, "--insecure")
     assert run("replay", one, *where, **CONSENT).returncode == 0
-    assert len(rows(tmp_path, "id")) > 0
+    assert len(written(tmp_path, "id")) > 0
 
     def erase(*flags: object, said: str = "", device: str = DEVICE) -> "subprocess.CompletedProcess[str]":
         environment = os.environ | {"VOXLOOP_DEVICE_ID": device}
