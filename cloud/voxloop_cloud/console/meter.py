@@ -5,14 +5,14 @@ import threading
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from voxloop_cloud.alarms.registry import samples_of
-from voxloop_cloud.alarms.series import History, extended
+from voxloop_cloud.alarms.series import History, Labels, Point, Sample, extended
 from voxloop_cloud.console.strip import FIGURES, WINDOW_S
 
 MOST_READINGS: Final = 2_880
@@ -20,6 +20,10 @@ MOST_READINGS: Final = 2_880
 
 MOST_PAGE_BYTES: Final = 16 << 20
 PATIENCE_S: Final = 3.0
+
+COUNTED: Final = ("_total", "_bucket", "_count", "_sum")
+"""How the names of series end that only grow."""
+
 _log = structlog.get_logger("voxloop.console")
 
 Readings = tuple[float, tuple[float | None, ...]]
@@ -36,6 +40,7 @@ class Meter:
         self.fault: str | None = None
         self._now_s = now_s
         self._history: History = {}
+        self._looked_s: float | None = None
         self._lock = threading.Lock()
         self._readings: deque[Readings] = deque(maxlen=MOST_READINGS)
 
@@ -58,7 +63,8 @@ class Meter:
             return
         at_s = self._now_s()
         reach_s = dict.fromkeys((sample.name for sample in samples), WINDOW_S)
-        self._history = extended(self._history, samples, at_s, reach_s)
+        self._history = extended(_with_births(self._history, samples, self._looked_s), samples, at_s, reach_s)
+        self._looked_s = at_s
         figures = tuple(figure.read(self._history, at_s) for figure in FIGURES)
         with self._lock:
             self._readings.append((at_s, figures))
@@ -74,6 +80,18 @@ class Meter:
         """One figure over time, the oldest first. place: in FIGURES."""
         with self._lock:
             return [(at_s, figures[place]) for at_s, figures in self._readings if at_s >= since_s]
+
+
+def _with_births(history: History, samples: Iterable[Sample], before_s: float | None) -> History:
+    """The history in which counters that are new were 0 at the look before: they come to be with their first count, and
+    the first utterances of a quiet server would show nowhere."""
+    if before_s is None:
+        return history
+    born: dict[str, dict[Labels, tuple[Point, ...]]] = {}
+    for sample in samples:
+        if sample.name.endswith(COUNTED) and sample.labels not in history.get(sample.name, {}):
+            born.setdefault(sample.name, {})[sample.labels] = ((before_s, 0.0),)
+    return {**history, **{name: {**history.get(name, {}), **series} for name, series in born.items()}}
 
 
 def _fetch(url: str) -> str:

@@ -52,6 +52,20 @@ def test_the_meter_reads_a_real_page_and_remembers(page: tuple[str, Figures]) ->
     assert meter.fault is None
 
 
+def test_the_first_that_is_counted_shows(page: tuple[str, Figures]) -> None:
+    url, figures = page
+    moments = iter([1_000.0, 1_005.0, 1_010.0])
+    meter = Meter(url, 5.0, lambda: next(moments))
+    place = next(n for n, each in enumerate(FIGURES) if (each.stage, each.name) == ("outcome", "feedback"))
+    meter.look()
+    assert meter.past(place) == [(1_000.0, None)]
+    figures.outcome("a@1", "primary", "clicked")
+    for _ in range(2):
+        meter.look()
+        assert meter.latest is not None
+        assert (meter.latest[1][place] or 0.0) > 0.0
+
+
 def test_a_server_that_is_away_is_told_until_it_is_back(page: tuple[str, Figures]) -> None:
     meter = Meter("http://127.0.0.1:9/metrics", 5.0, lambda: 1.0)
     meter.look()
