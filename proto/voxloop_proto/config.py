@@ -86,15 +86,15 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
     lines = []
     for found in error.errors():
         path = [str(part) for part in found["loc"]]
-        name = ".".join(path)
+        name, said = ".".join(path), found["msg"].removeprefix("Value error, ")
         if found["type"] == "extra_forbidden":
             allowed = ", ".join(sorted(_fields_at(model, path[:-1])))
             lines.append(f"unknown setting {name} = {_shown(path, found['input'])}; allowed here: {allowed}")
         elif not path:  # of the settings as a whole
-            lines.append(str(found["msg"]))
+            lines.append(said)
         else:
             shown = _shown(path, found["input"])
-            lines.append(f"setting {name} = {shown}: {found['msg']}{_description(model, path)}")
+            lines.append(f"setting {name} = {shown}: {said}{_description(model, path)}")
     return "\n".join(lines)
 
 

@@ -97,3 +97,16 @@ def test_a_token_file_that_is_gone_in_mid_session_is_named(authority: Certificat
     found = call(authority, tmp_path, before_call=token.unlink, token_file=token)
     assert isinstance(found, ConfigError)
     assert found.message == f"cannot read client.token_file {token}: No such file or directory"
+
+
+def test_where_no_server_is_it_is_told_with_what_to_do() -> None:
+    async def run() -> VoxloopError:
+        config = ClientConfig.model_validate({"server": "127.0.0.1:9", "insecure": True})
+        async with open_channel(config) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await open_stub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=10)
+        return to_error(ended.value, config)
+
+    told = asyncio.run(run())
+    assert isinstance(told, UnavailableError)
+    assert told.message == "no server at 127.0.0.1:9: start one ('voxloop serve') or name it with --server"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from voxloop_proto.config import read_settings
 from voxloop_proto.errors import ConfigError
@@ -123,3 +123,19 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"broken\.toml is not TOML"):
         read_settings(Device, path)
+
+
+class Named(BaseModel):
+    name: str = "a"
+
+    @field_validator("name")
+    @classmethod
+    def _check(cls, name: str) -> str:
+        raise ValueError(f"nobody is called {name}")
+
+
+def test_what_a_validator_of_ours_says_is_told_in_its_own_words() -> None:
+    with pytest.raises(ConfigError) as told:
+        read_settings(Named, flags={"name": "b"})
+    assert "Value error" not in told.value.message
+    assert "setting name = 'b': nobody is called b" in told.value.message
