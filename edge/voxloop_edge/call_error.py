@@ -32,7 +32,6 @@ _TLS_FAULTS: Final = (
 )
 _PLUGIN_FAULT: Final = "Getting metadata from plugin failed with error: "
 _CLOSED: Final = ("failed to connect", "Socket closed")
-_NOBODY: Final = "Connection refused"
 
 
 def to_error(call: grpc.aio.AioRpcError, config: ClientConfig, was_open: bool = False) -> VoxloopError:
@@ -52,9 +51,7 @@ def to_error(call: grpc.aio.AioRpcError, config: ClientConfig, was_open: bool = 
             return fault(f"cannot trust {config.server}: {meaning}")
     if all(words in details for words in _CLOSED):
         return UnavailableError(f"{config.server} closes the connection: {_closed_hint(config)}")
-    if _NOBODY in details:
-        return UnavailableError(f"no server at {config.server}: start one ('voxloop serve') or name it with --server")
-    return from_status(call.code(), details)
+    return from_status(call.code(), details, config.server)
 
 
 def _closed_hint(config: ClientConfig) -> str:

@@ -15,6 +15,7 @@ One table maps each class to the wire's FailureCode and to gRPC's status, and ba
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import grpc
 
@@ -125,6 +126,14 @@ def from_failure(failure: pb.Failure) -> VoxloopError:
     return error(failure.message, retry_after_ms=failure.retry_after_ms)
 
 
-def from_status(status: grpc.StatusCode, details: str) -> VoxloopError:
-    """The error that a gRPC status stands for. Total over all statuses but OK."""
+_NOBODY: Final = "Connection refused"
+
+
+def from_status(status: grpc.StatusCode, details: str, server: str = "") -> VoxloopError:
+    """The error that a gRPC status stands for. Total over all statuses but OK.
+
+    server: its address, to be named where nobody listens; gRPC's own words for that help nobody.
+    """
+    if server and status is grpc.StatusCode.UNAVAILABLE and _NOBODY in details:
+        details = f"no server at {server}: start one ('voxloop serve') or name it with --server"
     return _ERROR_OF_STATUS[status](details)

@@ -38,6 +38,7 @@ class AdminClient(AbstractContextManager["AdminClient"]):
 
     def __init__(self, config: AdminConfig) -> None:
         """Raises ConfigError for settings that cannot be."""
+        self._server = config.server
         self._channel = _open_channel(config)
         self._stub = AdminServiceStub(self._channel)
 
@@ -51,7 +52,7 @@ class AdminClient(AbstractContextManager["AdminClient"]):
 
     def policy(self) -> pb.GetPolicyResponse:
         """What is in force, and what of it is loaded."""
-        found: pb.GetPolicyResponse = _told(self._stub.GetPolicy, pb.GetPolicyRequest())
+        found: pb.GetPolicyResponse = self._told(self._stub.GetPolicy, pb.GetPolicyRequest())
         return found
 
     def set_policy(
@@ -61,27 +62,26 @@ class AdminClient(AbstractContextManager["AdminClient"]):
         request = pb.SetPolicyRequest(
             document=document, reason=reason, expected_version=expected_version, unaudited=unaudited, author=author
         )
-        found: pb.SetPolicyResponse = _told(self._stub.SetPolicy, request)
+        found: pb.SetPolicyResponse = self._told(self._stub.SetPolicy, request)
         return found.policy
 
     def policies(self, most: int) -> list[pb.PolicyVersion]:
         """Those that were in force, the newest first."""
-        found: pb.ListPoliciesResponse = _told(self._stub.ListPolicies, pb.ListPoliciesRequest(most=most))
+        found: pb.ListPoliciesResponse = self._told(self._stub.ListPolicies, pb.ListPoliciesRequest(most=most))
         return list(found.policies)
 
     def verdicts(self, bundle: str = "", most: int = 0) -> list[pb.Verdict]:
         """What the evidence said, the newest first."""
         request = pb.ListVerdictsRequest(bundle=bundle, most=most)
-        found: pb.ListVerdictsResponse = _told(self._stub.ListVerdicts, request)
+        found: pb.ListVerdictsResponse = self._told(self._stub.ListVerdicts, request)
         return list(found.verdicts)
 
-
-def _told(method: Callable[..., Any], request: Any) -> Any:
-    try:
-        return method(request, timeout=PATIENCE_S)
-    except grpc.RpcError as error:
-        call = cast("grpc.Call", error)  # what a stub raises is both
-        raise from_status(call.code(), call.details() or call.code().name.lower()) from error
+    def _told(self, method: Callable[..., Any], request: Any) -> Any:
+        try:
+            return method(request, timeout=PATIENCE_S)
+        except grpc.RpcError as error:
+            call = cast("grpc.Call", error)  # what a stub raises is both
+            raise from_status(call.code(), call.details() or call.code().name.lower(), self._server) from error
 
 
 def _open_channel(config: AdminConfig) -> grpc.Channel:

@@ -1,4 +1,4 @@
-"""The flags of every command that speaks to a server: which one, and what this device shows it."""
+"""The flags of every command that speaks to a server: which one, what this device shows it, and its settings."""
 
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -16,6 +16,9 @@ Certificate: TypeAlias = Annotated[
 Key: TypeAlias = Annotated[Path | None, typer.Option(help="the private key of --certificate (PEM)", metavar="FILE")]
 Insecure: TypeAlias = Annotated[
     bool | None, typer.Option("--insecure", help="plaintext, to a server on this machine alone")
+]
+SettingsFile: TypeAlias = Annotated[
+    Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")
 ]
 
 

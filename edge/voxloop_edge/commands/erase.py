@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from voxloop_edge.commands.connection_flags import (
     Insecure,
     Key,
     Server,
+    SettingsFile,
     TokenFile,
     connection_settings,
 )
@@ -30,7 +30,7 @@ def erase(
     certificate: Certificate = None,
     key: Key = None,
     insecure: Insecure = None,
-    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+    config: SettingsFile = None,
 ) -> None:
     """Erase all that the server keeps of this device: every utterance with its text, sound, labels and reviews.
 

@@ -13,6 +13,7 @@ from voxloop_edge.commands.connection_flags import (
     Insecure,
     Key,
     Server,
+    SettingsFile,
     TokenFile,
     connection_settings,
 )
@@ -44,7 +45,7 @@ def feedback(
     certificate: Certificate = None,
     key: Key = None,
     insecure: Insecure = None,
-    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+    config: SettingsFile = None,
 ) -> None:
     """Tell the server what became of a transcript: taken, corrected, typed instead, or said again.
 

@@ -17,6 +17,7 @@ from voxloop_edge.commands.connection_flags import (
     Insecure,
     Key,
     Server,
+    SettingsFile,
     TokenFile,
     connection_settings,
 )
@@ -77,7 +78,7 @@ def listen(
             help="show metrics to Prometheus here; a port alone is one of this machine alone", metavar="HOST:PORT"
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+    config: SettingsFile = None,
 ) -> None:
     """Transcribe the microphone, live.
 

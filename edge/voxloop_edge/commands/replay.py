@@ -14,6 +14,7 @@ from voxloop_edge.commands.connection_flags import (
     Insecure,
     Key,
     Server,
+    SettingsFile,
     TokenFile,
     connection_settings,
 )
@@ -56,7 +57,7 @@ def replay(
     only_hotwords: Annotated[
         bool, typer.Option("--only-hotwords", help="nothing but the hotwords is said: commands, digits, a menu")
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+    config: SettingsFile = None,
 ) -> None:
     """Send audio through the whole path (edge stages, gRPC, server) and measure it.
 

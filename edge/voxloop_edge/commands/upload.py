@@ -14,6 +14,7 @@ from voxloop_edge.commands.connection_flags import (
     Insecure,
     Key,
     Server,
+    SettingsFile,
     TokenFile,
     connection_settings,
 )
@@ -39,7 +40,7 @@ def upload(
     certificate: Certificate = None,
     key: Key = None,
     insecure: Insecure = None,
-    config: Annotated[Path | None, typer.Option(help="settings file (TOML); flags and VOXLOOP_* win over it")] = None,
+    config: SettingsFile = None,
 ) -> None:
     """Send what is left in the spool, and print its transcripts.
 
